@@ -1,0 +1,135 @@
+"""Writes a voice bundle: the graphs, the shared weights, the lexicon and the manifest with every hash."""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from voicestack.runtime import names
+from voicestack.runtime.manifest import (
+    FORMAT_VERSION,
+    BackboneSpec,
+    CodecSpec,
+    FileEntry,
+    Manifest,
+    SamplingDefaults,
+    TextSpec,
+)
+from voicestack.runtime.text.phones import UNITS
+
+from .backbone_graph import build_backbone, with_null_row
+from .codec_graph import build_codec_decoder, codec_states, delay_samples
+from .graph_writer import WeightFile, Weights, rounded
+from .head_graph import build_head
+from .specs import CodecConfig, GeneratorConfig
+
+ONNXRUNTIME_FLOOR = "1.32"
+"""The first release whose CPU GroupQueryAttention takes `query_seqlens`, as far as was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceFacts:
+    """What a bundle says of its voice that no weight tells."""
+
+    name: str
+    sampling: SamplingDefaults
+    frames_per_token: float
+    frames_slack: float
+    licence: str
+    provenance: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def write_bundle(
+    folder: Path,
+    generator_weights: Weights,
+    generator: GeneratorConfig,
+    codec_weights: Weights,
+    codec: CodecConfig,
+    lexicon: Path,
+    facts: VoiceFacts,
+) -> Manifest:
+    """Write a whole bundle into `folder` (made when missing) and return its manifest.
+
+    `generator_weights` is what `Generator.graph_weights` gives as arrays, `codec_weights` the decoder's state dict;
+    the codebooks are the generator's for both. ValueError when a weight is missing or does not fit float16.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shared = WeightFile()
+    generator_weights = rounded(generator_weights)
+    codec_weights = rounded(codec_weights) | {"codebooks": generator_weights["codebooks"]}
+    # The one table serves the backbone and the codec whole, and the heads layer by layer.
+    shared.place_table(with_null_row(generator_weights["codebooks"]))
+    try:
+        graphs = {
+            names.head_file(depth): build_head(generator_weights, generator, depth, shared)
+            for depth in names.HEAD_DEPTHS
+        }
+        graphs[names.BACKBONE_FILE] = build_backbone(generator_weights, generator, shared)
+        graphs[names.CODEC_DECODER_FILE] = build_codec_decoder(codec_weights, codec, shared)
+    except KeyError as error:
+        raise ValueError(f"weight {error.args[0]} is missing; the weights do not fit the configuration") from error
+    for name, model in graphs.items():
+        onnx.save(model, folder / name)
+    shared.save(folder / names.WEIGHTS_FILE)
+    if lexicon.resolve() != (folder / names.LEXICON_FILE).resolve():
+        shutil.copyfile(lexicon, folder / names.LEXICON_FILE)
+    files = {name: _entry(folder / name) for name in (*graphs, names.WEIGHTS_FILE, names.LEXICON_FILE)}
+    manifest = _manifest(generator, codec, facts, files)
+    (folder / names.MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def numpy_weights(state: dict[str, Any]) -> Weights:
+    """The arrays of a torch state dict, detached, as float32."""
+    return {name: np.asarray(value.detach().cpu().numpy(), np.float32) for name, value in state.items()}
+
+
+def _entry(path: Path) -> FileEntry:
+    data = path.read_bytes()
+    return FileEntry(len(data), hashlib.sha256(data).hexdigest())
+
+
+def _manifest(
+    generator: GeneratorConfig, codec: CodecConfig, facts: VoiceFacts, files: dict[str, FileEntry]
+) -> Manifest:
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        name=facts.name,
+        family="voicestack",
+        text_feed="cued",
+        n_vq=generator.n_vq,
+        codebook_size=generator.codebook,
+        frame_rate_hz=codec.sample_rate_hz / codec.frame_samples,
+        sample_rate_hz=codec.sample_rate_hz,
+        channels=1,
+        head_depths=names.HEAD_DEPTHS,
+        backbone=BackboneSpec(
+            layers=generator.layers,
+            heads=generator.heads,
+            kv_heads=generator.kv_heads,
+            head_dim=generator.head_dim,
+            d_model=generator.d_model,
+            max_positions=names.MAX_POSITIONS,
+        ),
+        codec=CodecSpec(states=codec_states(codec), delay_samples=delay_samples(codec)),
+        text=TextSpec(
+            units=UNITS,
+            lexicon=names.LEXICON_FILE,
+            lookahead_frames=names.LOOKAHEAD_FRAMES,
+            primer_tokens=names.PRIMER_TOKENS,
+            control_max=names.CONTROL_MAX,
+            frames_per_token=facts.frames_per_token,
+            frames_slack=facts.frames_slack,
+        ),
+        sampling=facts.sampling,
+        files=files,
+        onnxruntime_floor=ONNXRUNTIME_FLOOR,
+        licence=facts.licence,
+        provenance=facts.provenance,
+        metrics=facts.metrics,
+    )

@@ -1,0 +1,183 @@
+"""A small builder of ONNX graphs whose weights live, as float16, in one file shared by all graphs of a bundle.
+
+A weight is stored once however many graphs or nodes use it: equal bytes get the same place. Each float weight
+is followed by a Cast to float32, which ONNX Runtime folds when it loads the graph, so everything computes in
+float32. This module knows nothing of any network.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+FloatArray = NDArray[np.float32]
+Weights = dict[str, FloatArray]
+"""Arrays by their name in the torch module's state dict."""
+Shape = Sequence[str | int]
+
+MICROSOFT = "com.microsoft"
+OPSET = 21
+IR_VERSION = 10
+INLINE_LIMIT = 512
+"""Tensors of at most this many elements stay inside the graph."""
+_ALIGNMENT = 64
+
+
+def rounded(weights: Weights) -> Weights:
+    """The same weights as a bundle holds them: rounded to float16, as float32; ValueError names one that overflows."""
+    result: Weights = {}
+    for name, array in weights.items():
+        with np.errstate(over="ignore"):
+            half = np.asarray(array, np.float32).astype(np.float16)
+        if not np.isfinite(half).all():
+            raise ValueError(f"weight {name} holds a value that float16 cannot hold; train with smaller weights")
+        result[name] = half.astype(np.float32)
+    return result
+
+
+class WeightFile:
+    """The shared weight file while it is being filled: float16 blocks, each stored once."""
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._length = 0
+        self._places: dict[tuple[str, tuple[int, ...]], tuple[int, int]] = {}
+
+    def place(self, array: FloatArray) -> tuple[int, int]:
+        """Store an array unless its bytes are stored already; returns its offset and length in bytes."""
+        data = np.ascontiguousarray(array, np.float16).tobytes()
+        key = (hashlib.sha256(data).hexdigest(), array.shape)
+        if key not in self._places:
+            self._places[key] = (self._length, len(data))
+            padding = -len(data) % _ALIGNMENT
+            self._blocks += [data, bytes(padding)]
+            self._length += len(data) + padding
+        return self._places[key]
+
+    def place_table(self, table: FloatArray) -> None:
+        """Store a table [n, ...] such that each `table[i]` asked for later is found inside it."""
+        offset, length = self.place(table)
+        row = length // len(table)
+        for index, part in enumerate(table):
+            key = (hashlib.sha256(np.ascontiguousarray(part, np.float16).tobytes()).hexdigest(), part.shape)
+            self._places.setdefault(key, (offset + index * row, row))
+
+    def save(self, path: Path) -> None:
+        """Write the blocks to `path`."""
+        path.write_bytes(b"".join(self._blocks))
+
+
+class GraphWriter:
+    """Collects the nodes, initialisers, inputs and outputs of one graph; values are named by strings."""
+
+    def __init__(self, name: str, shared: WeightFile, weights_file: str) -> None:
+        self._name = name
+        self._shared = shared
+        self._weights_file = weights_file
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: list[onnx.TensorProto] = []
+        self._known: dict[str, str] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+        self._count = 0
+
+    def input(self, name: str, dtype: int, shape: Shape) -> str:
+        """Declare a graph input; `dtype` is a TensorProto type, a string in `shape` a free axis."""
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, shape))
+        return name
+
+    def output(self, name: str, value: str, dtype: int, shape: Shape) -> None:
+        """Declare a graph output that carries `value`."""
+        if value != name:
+            self._nodes.append(helper.make_node("Identity", [value], [name]))
+        self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
+
+    def op(self, kind: str, *inputs: str, domain: str = "", out: str | None = None, **attributes: Any) -> str:
+        """Add a node with one output and return that output's name (`out`, or a fresh one)."""
+        return self.ops(kind, *inputs, domain=domain, out=[out or self._fresh(kind)], **attributes)[0]
+
+    def ops(self, kind: str, *inputs: str, domain: str = "", out: int | list[str] = 1, **attributes: Any) -> list[str]:
+        """Add a node with several outputs (a count, or names with "" for one not wanted) and return their names."""
+        names = [self._fresh(kind) for _ in range(out)] if isinstance(out, int) else out
+        self._nodes.append(helper.make_node(kind, list(inputs), names, domain=domain, **attributes))
+        return names
+
+    def const(self, value: NDArray[np.generic]) -> str:
+        """An initialiser kept inside the graph as it is; equal ones are stored once."""
+        key = f"{value.dtype}{value.shape}{value.tobytes()!r}"
+        if key not in self._known:
+            name = self._fresh("const")
+            # np.array keeps a 0-d array 0-d, which ascontiguousarray would not.
+            self._initializers.append(numpy_helper.from_array(np.array(value, order="C"), name))
+            self._known[key] = name
+        return self._known[key]
+
+    def ints(self, *values: int) -> str:
+        """An int64 initialiser of one axis."""
+        return self.const(np.array(values, np.int64))
+
+    def scalar(self, value: float) -> str:
+        """A float32 initialiser without axes."""
+        return self.const(np.array(value, np.float32))
+
+    def weight(self, name: str, array: FloatArray) -> str:
+        """A float32 value for a weight: in the shared file as float16 and cast, or inline when it is small."""
+        if array.size <= INLINE_LIMIT:
+            return self.const(np.asarray(array, np.float32))
+        key = f"weight {name}"
+        if key not in self._known:
+            offset, length = self._shared.place(array)
+            tensor = onnx.TensorProto(name=name, data_type=TensorProto.FLOAT16, dims=array.shape)
+            tensor.data_location = TensorProto.EXTERNAL
+            for field, text in (("location", self._weights_file), ("offset", offset), ("length", length)):
+                tensor.external_data.add(key=field, value=str(text))
+            self._initializers.append(tensor)
+            self._known[key] = self.op("Cast", name, to=TensorProto.FLOAT)
+        return self._known[key]
+
+    def linear(self, x: str, name: str, weight: FloatArray, bias: FloatArray | None = None) -> str:
+        """The product x @ weight.T (+ bias) for a torch Linear's weight [out, in]."""
+        y = self.op("MatMul", x, self._transposed(name, weight))
+        return y if bias is None else self.op("Add", y, self.weight(f"{name}.bias", bias))
+
+    def rms_norm(self, x: str, scale: str, eps: float) -> str:
+        """RMSNorm over the last axis, times `scale`."""
+        return self.op("SimplifiedLayerNormalization", x, scale, axis=-1, epsilon=eps)
+
+    def add_rms_norm(self, x: str, skip: str, scale: str, eps: float, bias: str = "") -> tuple[str, str]:
+        """The sum x + skip (+ bias), RMS-normed and as it is; one node."""
+        inputs = [x, skip, scale, bias] if bias else [x, skip, scale]
+        out = [self._fresh("norm"), "", "", self._fresh("sum")]
+        self.ops("SkipSimplifiedLayerNormalization", *inputs, domain=MICROSOFT, out=out, epsilon=eps)
+        return out[0], out[3]
+
+    def silu(self, x: str) -> str:
+        """The activation x * sigmoid(x)."""
+        return self.op("QuickGelu", x, domain=MICROSOFT, alpha=1.0)
+
+    def reshape(self, x: str, *shape: int) -> str:
+        """Reshape; 0 keeps an axis, -1 is what is left."""
+        return self.op("Reshape", x, self.ints(*shape))
+
+    def split(self, x: str, *sizes: int, axis: int = -1) -> list[str]:
+        """Cut an axis into runs of the given sizes."""
+        return self.ops("Split", x, self.ints(*sizes), out=len(sizes), axis=axis)
+
+    def model(self) -> onnx.ModelProto:
+        """The finished model."""
+        graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, self._initializers)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="voicestack")
+
+    def _transposed(self, name: str, weight: FloatArray) -> str:
+        # Transposed here, on the host, so that nothing but a Cast is left to fold at load.
+        return self.weight(f"{name}.transposed", np.ascontiguousarray(weight.T))
+
+    def _fresh(self, stem: str) -> str:
+        self._count += 1
+        return f"{stem}_{self._count}"

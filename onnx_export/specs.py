@@ -1,0 +1,49 @@
+"""Sizes of the embedded voice's networks, shared by the recipe and the graph writers; knows no torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorConfig:
+    """Backbone (Qwen3-style) and local head."""
+
+    d_model: int = 256
+    layers: int = 6
+    heads: int = 4
+    kv_heads: int = 2
+    head_dim: int = 64
+    ffn: int = 768
+    local_d: int = 128
+    local_layers: int = 2
+    local_heads: int = 2
+    local_head_dim: int = 64
+    local_ffn: int = 384
+    latent: int = 64
+    n_vq: int = 32
+    codebook: int = 1024
+    control_rows: int = 257
+    rope_theta: float = 10_000.0
+    eps: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class CodecConfig:
+    """Causal codec: log-mel analysis, RVQ, ConvNeXt-like synthesis with an inverse short-time Fourier transform."""
+
+    d: int = 256
+    latent: int = 64
+    ffn: int = 768
+    blocks: tuple[int, ...] = (2, 2, 2, 4)
+    kernels: tuple[int, ...] = (7, 5, 5, 5)
+    n_fft: int = 960
+    hop: int = 240
+    n_vq: int = 32
+    codebook: int = 1024
+    frame_samples: int = 1920
+    sample_rate_hz: int = 24_000
+    eps: float = 1e-6
+    max_log_magnitude: float = 7.0
+    mel_bands: int = 100
+    encoder_d: int = 256
+    encoder_blocks: int = 4
+    encoder_kernel: int = 5

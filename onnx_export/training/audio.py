@@ -1,0 +1,34 @@
+"""All speech of the finished shards in memory, and random crops of it."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .paths import WorkFolder
+
+VALIDATION_SHARDS = 1
+
+
+class AudioPool:
+    """int16 utterances of the shards present when it was made; the first shard is kept for validation."""
+
+    def __init__(self, folder: WorkFolder, *, validation: bool = False) -> None:
+        shards = folder.shard_files()
+        chosen = shards[:VALIDATION_SHARDS] if validation else shards[VALIDATION_SHARDS:]
+        self.utterances: list[NDArray[np.int16]] = []
+        for path in chosen:
+            with np.load(path.with_suffix(".npz")) as arrays:
+                self.utterances += np.split(arrays["pcm"], arrays["ends"][:-1])
+        sizes = np.array([utterance.size for utterance in self.utterances], np.float64)
+        self._shares = sizes / sizes.sum()
+
+    def crops(self, count: int, samples: int, generator: np.random.Generator) -> Tensor:
+        """Count crops of `samples` samples, zero-padded at the end when the utterance is shorter: float32 [count, samples]."""
+        batch = np.zeros((count, samples), np.float32)
+        for row, pick in enumerate(generator.choice(len(self._shares), count, p=self._shares)):
+            utterance = self.utterances[pick]
+            start = int(generator.integers(max(1, utterance.size - samples // 2)))
+            piece = utterance[start : start + samples]
+            batch[row, : piece.size] = piece
+        return torch.from_numpy(batch / 32768.0)

@@ -1,0 +1,168 @@
+"""Stage `codec`: first analysis against log-mel patches and a k-means quantiser, then synthesis from the frozen codes.
+
+Splitting it so means codes exist after minutes, and the generator can be trained on them while synthesis is still learning.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from voicestack.onnx_export.specs import CodecConfig
+
+from .audio import AudioPool
+from .codec_model import CodecDecoder, Encoder, LogMel, PatchDecoder, ResidualQuantiser
+from .paths import WorkFolder
+from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
+
+_SEED = 1
+_ANALYSIS_STEPS = 420
+_SYNTHESIS_STEPS = 1500
+_LATENT_PENALTY = 0.01
+
+
+def train(folder: WorkFolder, phase: str) -> None:
+    """Train one phase, `analysis` or `synthesis`, to its step count; a finished phase returns at once."""
+    {"analysis": _train_analysis, "synthesis": _train_synthesis}[phase](folder)
+
+
+def load_analysis(folder: WorkFolder) -> tuple[Encoder, ResidualQuantiser]:
+    """The frozen encoder and quantiser of a finished analysis phase."""
+    config = CodecConfig()
+    encoder, quantiser = Encoder(config), ResidualQuantiser(config)
+    state = torch.load(folder.stage("codec") / "analysis.pt", weights_only=True)
+    encoder.load_state_dict(state["encoder"])
+    quantiser.load_state_dict(state["quantiser"])
+    return encoder.eval().requires_grad_(False), quantiser.eval()
+
+
+def drop_depths(vectors: Tensor, generator: torch.Generator) -> Tensor:
+    """Quantiser dropout: half the clips at full depth, a quarter at one uniform depth, a quarter at a depth ramp.
+
+    vectors: float32 [B, frames, n_vq, latent] -> latent float32 [B, frames, latent].
+    """
+    batch, frames, n_vq, _ = vectors.shape
+    draw = torch.rand(batch, generator=generator)
+    ends = torch.randint(1, n_vq + 1, (batch, 2), generator=generator)
+    ends[draw < 0.75, 1] = ends[draw < 0.75, 0]
+    ends[draw < 0.5] = n_vq
+    ramp = torch.linspace(0, 1, frames)
+    depths = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * ramp
+    kept = torch.arange(n_vq) < depths.round()[..., None]
+    return (vectors * kept[..., None]).sum(2)
+
+
+def _train_analysis(folder: WorkFolder) -> None:
+    config, stage = CodecConfig(), folder.stage("codec")
+    checkpoint, log = Checkpoint(stage / "analysis.pt"), LossLog(folder.stage("codec/analysis"))
+    torch.manual_seed(_SEED)
+    encoder, decoder, quantiser = Encoder(config), PatchDecoder(config), ResidualQuantiser(config)
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    optimiser = torch.optim.AdamW([{"params": parameters, "base_lr": 1.5e-3}], betas=(0.9, 0.98), weight_decay=0.01)
+    modules = {"encoder": encoder, "decoder": decoder, "quantiser": quantiser, "optimiser": optimiser}
+    first = _restore(checkpoint, modules)
+    if first >= _ANALYSIS_STEPS:
+        return
+    pool = AudioPool(folder)
+    for step in tqdm(range(first, _ANALYSIS_STEPS), desc="codec analysis", initial=first, total=_ANALYSIS_STEPS):
+        draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
+        set_learning_rate(optimiser, learning_rate_factor(step, warm_up=20, total=_ANALYSIS_STEPS))
+        patches = encoder.patches(pool.crops(48, 24 * 1920, draws))
+        latent = encoder(patches)
+        error = decoder(latent + _like_quantisation_noise(latent, generator)) - patches
+        size = latent.square().mean()
+        loss = error.abs().mean() + 0.5 * error.square().mean() + _LATENT_PENALTY * size
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        if step % 10 == 0 or step == _ANALYSIS_STEPS - 1:
+            log.write(step=step, loss=loss.item(), l1=error.abs().mean().item(), latent_rms=size.sqrt().item())
+        if step + 1 == _ANALYSIS_STEPS:
+            _fit_quantiser(encoder, quantiser, pool)
+        checkpoint.save(lambda: _state(modules, step + 1), force=step + 1 == _ANALYSIS_STEPS)
+
+
+def _like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise of a random strength per clip, none for a third: the decoder's view of a stack cut at some depth."""
+    strength = (torch.rand(len(latent), 1, 1, generator=generator) * 1.5 - 0.5).clamp(min=0) * 0.6
+    return torch.randn(latent.shape, generator=generator) * strength
+
+
+@torch.no_grad()
+def _fit_quantiser(encoder: Encoder, quantiser: ResidualQuantiser, pool: AudioPool) -> None:
+    draws, generator = np.random.default_rng([_SEED, -1 % 2**32]), torch.Generator().manual_seed(_SEED)
+    latents = [encoder(encoder.patches(pool.crops(64, 32 * 1920, draws))).flatten(0, 1) for _ in range(30)]
+    quantiser.fit(torch.cat(latents), generator)
+
+
+class SpectralLoss:
+    """Five-scale log-mel L1 plus three-scale log-magnitude L1 on centred windows."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        self._scales = [
+            LogMel(config.sample_rate_hz, n_fft, n_fft // 4, bands, causal=False)
+            for n_fft, bands in ((256, 20), (512, 40), (1024, 80), (2048, 120))
+        ]
+
+    def __call__(self, made: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(total loss, log-mel L1 of the 1024 scale) of pcm [B, samples] against pcm of the same shape."""
+        total, shown = made.new_zeros(()), made.new_zeros(())
+        for scale in self._scales:
+            ours, theirs = scale.magnitude(made), scale.magnitude(target)
+            log_mel = F.l1_loss(torch.log(ours @ scale.mel + 1e-4), torch.log(theirs @ scale.mel + 1e-4))
+            total = total + log_mel + 0.3 * F.l1_loss(torch.log(ours + 1e-3), torch.log(theirs + 1e-3))
+            if scale.n_fft == 1024:
+                shown = log_mel.detach()
+        return total / len(self._scales), shown
+
+
+def _train_synthesis(folder: WorkFolder) -> None:
+    config, stage = CodecConfig(), folder.stage("codec")
+    checkpoint, log = Checkpoint(stage / "synthesis.pt"), LossLog(folder.stage("codec/synthesis"))
+    encoder, quantiser = load_analysis(folder)
+    torch.manual_seed(_SEED + 1)
+    decoder = CodecDecoder(config)
+    optimiser = torch.optim.AdamW(
+        [{"params": decoder.parameters(), "base_lr": 1.2e-3}], betas=(0.8, 0.99), weight_decay=0.01
+    )
+    modules = {"decoder": decoder, "optimiser": optimiser}
+    first = _restore(checkpoint, modules)
+    if first >= _SYNTHESIS_STEPS:
+        return
+    pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
+    late = config.n_fft - config.hop
+    for step in tqdm(range(first, _SYNTHESIS_STEPS), desc="codec synthesis", initial=first, total=_SYNTHESIS_STEPS):
+        draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
+        set_learning_rate(optimiser, learning_rate_factor(step, warm_up=50, total=_SYNTHESIS_STEPS))
+        pcm = pool.crops(16, 16 * 1920, draws)
+        with torch.no_grad():
+            latent = encoder(encoder.patches(pcm))
+            vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1)))
+            latent = drop_depths(vectors.reshape(*latent.shape[:2], config.n_vq, config.latent), generator)
+        made = decoder(latent)
+        loss, log_mel = spectral_loss(made[:, late:], pcm[:, :-late])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
+        optimiser.step()
+        if step % 10 == 0 or step == _SYNTHESIS_STEPS - 1:
+            log.write(step=step, loss=loss.item(), log_mel=log_mel.item(), grad_norm=norm.item())
+        checkpoint.save(lambda: _state(modules, step + 1), force=step + 1 == _SYNTHESIS_STEPS)
+
+
+def _state(modules: dict[str, Any], step: int) -> dict[str, Any]:
+    return {"step": step, **{name: module.state_dict() for name, module in modules.items()}}
+
+
+def _restore(checkpoint: Checkpoint, modules: dict[str, Any]) -> int:
+    """Load every module's state; the step to go on from."""
+    state = checkpoint.load()
+    if state is None:
+        return 0
+    for name, module in modules.items():
+        module.load_state_dict(state[name])
+    return int(state["step"])

@@ -1,0 +1,153 @@
+"""The generator's networks: a Qwen3-style backbone over frames and a natural-order local head over the layers of one.
+
+Codes enter and leave through the codec's own frozen codebook vectors: one small matrix per layer instead of a table
+of 1025 rows, and near codes are near. Equation of the head (background article, "Local makes the current stack
+explicit"): p(y_j,t | text, previous frames, previous channels in the current frame).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voicestack.onnx_export.specs import GeneratorConfig
+from voicestack.runtime.text.phones import UNITS
+
+
+class Attention(nn.Module):
+    """Causal grouped-query attention with RMS-normed queries and keys; RoPE where cos and sin are given."""
+
+    def __init__(self, d: int, heads: int, kv_heads: int, head_dim: int, eps: float) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
+        self.q = nn.Linear(d, heads * head_dim, bias=False)
+        self.k = nn.Linear(d, kv_heads * head_dim, bias=False)
+        self.v = nn.Linear(d, kv_heads * head_dim, bias=False)
+        self.o = nn.Linear(heads * head_dim, d, bias=False)
+        self.q_norm = nn.RMSNorm(head_dim, eps)
+        self.k_norm = nn.RMSNorm(head_dim, eps)
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
+        """X float32 [B, S, d] -> [B, S, d]."""
+        batch, steps, _ = x.shape
+        q = self.q_norm(self.q(x).view(batch, steps, self.heads, self.head_dim)).transpose(1, 2)
+        k = self.k_norm(self.k(x).view(batch, steps, self.kv_heads, self.head_dim)).transpose(1, 2)
+        v = self.v(x).view(batch, steps, self.kv_heads, self.head_dim).transpose(1, 2)
+        if rotation is not None:
+            q, k = rotate(q, *rotation), rotate(k, *rotation)
+        if self.kv_heads != self.heads:
+            k, v = (t.repeat_interleave(self.heads // self.kv_heads, 1) for t in (k, v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.o(y.transpose(1, 2).reshape(batch, steps, -1))
+
+
+class Layer(Attention):
+    """Pre-norm attention and SwiGLU; one flat set of names, shared with the graph writers."""
+
+    def __init__(self, d: int, heads: int, kv_heads: int, head_dim: int, ffn: int, eps: float) -> None:
+        super().__init__(d, heads, kv_heads, head_dim, eps)
+        self.attn_norm = nn.RMSNorm(d, eps)
+        self.ffn_norm = nn.RMSNorm(d, eps)
+        self.gate = nn.Linear(d, ffn, bias=False)
+        self.up = nn.Linear(d, ffn, bias=False)
+        self.down = nn.Linear(ffn, d, bias=False)
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """X float32 [B, S, d] -> [B, S, d]."""
+        x = x + super().forward(self.attn_norm(x), rotation)
+        y = self.ffn_norm(x)
+        return x + self.down(F.silu(self.gate(y)) * self.up(y))
+
+
+class Generator(nn.Module):
+    """Backbone and local head; `codebooks` float32 [n_vq, 1024, latent] are the codec's, frozen."""
+
+    codebooks: Tensor
+    layer_scale: Tensor
+
+    def __init__(self, config: GeneratorConfig, codebooks: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        d, local_d = config.d_model, config.local_d
+        self.register_buffer("codebooks", F.pad(codebooks, (0, 0, 0, 1)))
+        # Deep layers hold small vectors: at unit scale every layer's matrices learn at the same rate.
+        self.register_buffer("layer_scale", 1 / codebooks.square().mean((1, 2)).sqrt().clamp(min=1e-4))
+        self.unit_a = nn.Embedding(len(UNITS), d, padding_idx=0)
+        self.unit_b = nn.Embedding(len(UNITS), d, padding_idx=0)
+        self.control = nn.Embedding(config.control_rows, d, padding_idx=0)
+        self.code_in = nn.Linear(config.n_vq * config.latent, d, bias=False)
+        self.layers = nn.ModuleList(
+            Layer(d, config.heads, config.kv_heads, config.head_dim, config.ffn, config.eps)
+            for _ in range(config.layers)
+        )
+        self.norm = nn.RMSNorm(d, config.eps)
+        self.local_in = nn.Linear(d, local_d, bias=False)
+        self.local_pos = nn.Parameter(torch.randn(config.n_vq + 1, local_d) * 0.02)
+        self.channel_in = nn.Embedding(3, local_d)
+        self.local_code_in = nn.Parameter(torch.randn(config.n_vq, config.latent, local_d) * config.latent**-0.5 * 0.5)
+        self.local_layers = nn.ModuleList(
+            Layer(local_d, config.local_heads, config.local_heads, config.local_head_dim, config.local_ffn, config.eps)
+            for _ in range(config.local_layers)
+        )
+        self.local_norm = nn.RMSNorm(local_d, config.eps)
+        self.channel_out = nn.Linear(local_d, 3)
+        self.local_out = nn.Parameter(torch.randn(config.n_vq, local_d, config.latent) * 0.002)
+        self.local_bias = nn.Parameter(torch.zeros(config.n_vq, config.codebook))
+        for embedding in (self.unit_a, self.unit_b, self.control):
+            nn.init.normal_(embedding.weight, std=0.3)
+            embedding.weight.data[0] = 0
+        for layer in [*self.layers, *self.local_layers]:
+            nn.init.zeros_(layer.o.weight)
+            nn.init.zeros_(layer.down.weight)
+
+    def backbone(self, text_ids: Tensor, codes: Tensor) -> Tensor:
+        """text_ids int64 [B, S, 3], codes int64 [B, S, n_vq] (1024 = null) -> hidden float32 [B, S, d]."""
+        layers = torch.arange(self.config.n_vq)
+        x = self.code_in(self.codebooks[layers, codes].flatten(2))
+        x = x + self.unit_a(text_ids[..., 0]) + self.unit_b(text_ids[..., 1]) + self.control(text_ids[..., 2])
+        rotation = rope_table(x.shape[1], self.config.head_dim, self.config.rope_theta)
+        for layer in self.layers:
+            x = layer(x, rotation)
+        return self.norm(x)
+
+    def local(self, hidden: Tensor, channel: Tensor, codes: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Teacher-forced head over codes.shape[1] layers.
+
+        hidden float32 [N, d], channel int64 [N], codes int64 [N, K] -> channel logits [N, 3] and K logits [N, 1024].
+        """
+        depth = codes.shape[1]
+        x = self.local_in(hidden)[:, None] + self.local_pos[: depth + 1]
+        if depth:
+            inputs = [self.channel_in(channel)]
+            for layer in range(depth - 1):
+                vectors = self.codebooks[layer][codes[:, layer]] * self.layer_scale[layer]
+                inputs.append(vectors @ self.local_code_in[layer])
+            x = x + F.pad(torch.stack(inputs, 1), (0, 0, 1, 0))
+        for layer_module in self.local_layers:
+            x = layer_module(x)
+        x = self.local_norm(x)
+        logits = []
+        for layer in range(depth):
+            scaled = self.codebooks[layer, :-1].T * self.layer_scale[layer]
+            logits.append(x[:, layer + 1] @ self.local_out[layer] @ scaled + self.local_bias[layer])
+        return self.channel_out(x[:, 0]), logits
+
+    def graph_weights(self) -> dict[str, Tensor]:
+        """The state dict as the graph writers expect it: codebooks without null row, layer scales folded in."""
+        weights = {name: value.detach() for name, value in self.state_dict().items()}
+        scale = weights.pop("layer_scale")[:, None, None]
+        weights["codebooks"] = weights["codebooks"][:, :-1]
+        weights["local_code_in"] = weights["local_code_in"] * scale
+        weights["local_out"] = weights["local_out"] * scale
+        return weights
+
+
+def rope_table(steps: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cos and sin, float32 [steps, head_dim / 2], of positions 0..steps-1."""
+    angles = torch.arange(steps)[:, None] * theta ** (-torch.arange(0, head_dim, 2) / head_dim)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate-half RoPE of x float32 [B, heads, S, head_dim]."""
+    first, second = x.chunk(2, -1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)

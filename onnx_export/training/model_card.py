@@ -1,0 +1,60 @@
+"""The model card of the shipped voice, written from its manifest so that card and bundle cannot disagree."""
+
+from typing import Any
+
+from voicestack.runtime.manifest import Manifest
+
+_BAD_AT = """\
+- One male American English voice; other languages are read as if they were English.
+- Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
+- The phase is made up by the codec, so the sound is less clean than the teacher's.
+- Sentences longer than about 12 s were not in the training data; the front end divides them."""
+
+
+def render(manifest: Manifest) -> str:
+    """The card as Markdown."""
+    facts, metrics = manifest.provenance, manifest.metrics
+    return f"""# Model card: {manifest.name}
+
+An English text-to-speech voice for streaming: {facts["generator_parameters"] / 1e6:.1f} M parameters generate
+{manifest.n_vq}-layer RVQ stacks at {manifest.frame_rate_hz} frames per second, a codec decoder of
+{facts["codec_decoder_parameters"] / 1e6:.1f} M parameters turns them into {manifest.sample_rate_hz // 1000} kHz sound.
+
+| | |
+|---|---|
+| licence | {manifest.licence} |
+| teacher | {facts["teacher"]} |
+| text | {facts["text"]} |
+| lexicon | {facts["lexicon"]} |
+| speech trained on | {facts["data_hours"]} h, all of it synthetic |
+| steps | generator {facts["generator_steps"]}, codec {facts["codec_steps"]} |
+
+## Measured
+
+{_metrics(metrics)}
+
+## What it is bad at
+
+{_BAD_AT}
+
+Every sound in the training data was made by the teacher; no recording of a person was used.
+"""
+
+
+def _metrics(metrics: dict[str, Any]) -> str:
+    if not metrics:
+        return "Not evaluated yet: `python -m voicestack.onnx_export.training evaluate`."
+    rates, codec = metrics["wer_percent"], metrics["codec"]
+    failures = metrics["failures"]
+    rows = [
+        ("WER, everyday sentences, voice / teacher", f"{rates['voice_everyday']} % / {rates['teacher_everyday']} %"),
+        ("WER, corpus sentences, voice / teacher", f"{rates['voice_corpus']} % / {rates['teacher_corpus']} %"),
+        ("speaker similarity to the teacher, mean / minimum",
+         f"{metrics['similarity']['mean']} / {metrics['similarity']['minimum']}"),
+        ("mean absolute relative duration error", f"{metrics.get('duration_error_percent', '-')} %"),
+        (f"runaways / skips / repeats in {metrics['sentences']} sentences",
+         f"{failures['runaways']} / {failures['skips']} / {failures['repeats']}"),
+        (f"codec alone, WER at {', '.join(codec)} layers", ", ".join(f"{c['wer_percent']} %" for c in codec.values())),
+        ("the teacher on the same sentences", f"{metrics['codec_teacher_wer_percent']} %"),
+    ]  # fmt: skip
+    return "\n".join(["| what | figure |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows)])

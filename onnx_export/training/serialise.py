@@ -1,0 +1,78 @@
+"""From a spoken utterance to the rows and targets the generator learns: the cued text feed, written down.
+
+A token is cued LOOKAHEAD frames before the frame in which it begins to sound; the first PRIMER tokens stand in the
+prefix. Every utterance can be written with its length in frames (`control` counts down) or without.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicestack.runtime.names import CONTROL_MAX, END, HOLD, LOOKAHEAD_FRAMES, NEXT, PRIMER_TOKENS
+from voicestack.runtime.text.phones import BEGIN_TOKEN, END_TOKEN, NO_TOKEN, Token, mark_token, word_tokens
+
+FRAME_S = 0.08
+_LETTERS_SHARE = 0.07
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One utterance: R = prefix + frames rows; row `prefix - 1 + t` produces frame t, the last one says END.
+
+    text_ids int64 [R, 3]; codes int64 [R, n_vq] (row r holds the frame before); channel int64 [R - prefix + 1].
+    """
+
+    text_ids: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    channel: NDArray[np.int64]
+    prefix: int
+
+
+def timed_tokens(
+    words: list[tuple[str, tuple[str, ...], str]], onsets_s: list[float], end_s: float, draws: np.random.Generator
+) -> tuple[list[Token], list[float]]:
+    """Tokens and the second each begins; a random share of the words is written in letters instead of phones."""
+    tokens: list[Token] = []
+    starts_s: list[float] = []
+    place = 0
+    for spelling, phones, mark in words:
+        begin = onsets_s[place]
+        units, onsets = list(phones), onsets_s[place : place + len(phones)]
+        place += len(phones)
+        if len(spelling) > 2 and draws.random() < _LETTERS_SHARE:
+            stop = onsets_s[place] if place < len(onsets_s) else end_s
+            units = list(spelling.lower())
+            onsets = list(np.linspace(begin, stop, len(units), endpoint=False))
+        tokens += word_tokens(units)
+        starts_s += [float(onset) for onset in onsets[::2]]
+        if mark:
+            tokens.append(mark_token(mark))
+            starts_s.append(onsets_s[place])
+            place += 1
+    tokens.append(END_TOKEN)
+    starts_s.append(starts_s[-1])
+    return tokens, starts_s
+
+
+def serialise(tokens: list[Token], starts_s: list[float], codes: NDArray[np.int64], *, with_length: bool) -> Rows:
+    """Rows of one utterance; codes int64 [frames, n_vq]."""
+    frames, n_vq = codes.shape
+    prefix = 1 + min(PRIMER_TOKENS, len(tokens))
+    text_ids = np.zeros((prefix + frames, 3), np.int64)
+    text_ids[:, :2] = NO_TOKEN
+    text_ids[:prefix, :2] = [BEGIN_TOKEN, *tokens[: prefix - 1]]
+    if with_length:
+        left = frames - np.arange(1 - prefix, frames + 1).clip(min=0)
+        text_ids[:, 2] = 1 + left.clip(max=CONTROL_MAX)
+    channel = np.full(frames + 1, HOLD, np.int64)
+    channel[-1] = END
+    cue = 0
+    for token, start_s in zip(tokens[prefix - 1 :], starts_s[prefix - 1 :], strict=True):
+        cue = max(cue + 1, int(start_s / FRAME_S) - LOOKAHEAD_FRAMES)
+        cue = min(cue, frames)
+        text_ids[prefix - 1 + cue, :2] = token
+        channel[cue - 1] = NEXT
+    history = np.full((prefix + frames, n_vq), 1024, np.int64)
+    history[prefix:] = codes
+    return Rows(text_ids, history, channel, prefix)

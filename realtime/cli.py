@@ -1,0 +1,79 @@
+"""The command line: what may be asked, and how a failure is told."""
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from voicestack.runtime import VoicestackError
+
+from .say import Desk, SayRequest, say
+from .text_pipe import TextPipe
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong call in one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of `voicestack`."""
+    parser = _Parser(prog="voicestack", description="Streaming text-to-speech.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    command = commands.add_parser(
+        "say",
+        help="speak a text",
+        description="Speak a text while it is still being written, and report how fast the answer was.",
+        epilog="TTFB: request to first chunk. TTFA: request to the first audible sample, if playback starts at the "
+        "first chunk. RTF: seconds of work per second of audio. An underrun: playback ran dry while there was text.",
+    )
+    command.add_argument("text", help="what to say, or - to speak standard input as it arrives")
+    command.add_argument("--out", type=Path, metavar="FILE.wav", help="write a WAV file (and play only with --play)")
+    command.add_argument("--play", action="store_true", help="play it; the default where no --out is given")
+    command.add_argument("--seed", type=int, metavar="N", help="speak the same way every time")
+    command.add_argument("--seconds", type=float, metavar="S", help="how long the speech should become")
+    command.add_argument(
+        "--depth", type=int, metavar="K", help="make only the first K code layers of each frame: 8, 16 or 32"
+    )
+    command.add_argument("--words", action="store_true", help="print each word with the second at which it begins")
+    command.add_argument("--json", action="store_true", dest="as_json", help="print the figures as one line of JSON")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None, desk: Desk | None = None) -> int:
+    """Run `voicestack` and return its exit code: 0, 2 after one line about what was wrong, 130 when interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that lacks a letter of a word is no reason to stop speaking.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    options = build_parser().parse_args(arguments)
+    desk = desk or Desk()
+    request = SayRequest(
+        text=TextPipe(desk.stdin_descriptor) if options.text == "-" else options.text,
+        out=options.out,
+        play=options.play,
+        seed=options.seed,
+        seconds=options.seconds,
+        depth=options.depth,
+        words=options.words,
+        as_json=options.as_json,
+    )
+    try:
+        say(request, desk)
+    except BrokenPipeError:
+        # Whoever read our output has left; a second complaint at exit would go to nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (VoicestackError, OSError) as error:
+        desk.stderr.write(f"voicestack: error: {' '.join(str(error).split())}\n")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0

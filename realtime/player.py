@@ -1,0 +1,139 @@
+"""The sound card: the only file that knows sounddevice."""
+
+import importlib
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicestack.runtime import VoicestackError
+
+Callback = Callable[[NDArray[np.float32], int, Any, Any], None]
+_LEAD_LIMIT_S = 10.0
+_POLL_S = 0.01
+
+
+class NoSoundCardError(VoicestackError):
+    """Nothing can be played here; the message says why."""
+
+
+class Stream(Protocol):
+    """What is used of sounddevice.OutputStream."""
+
+    @property
+    def active(self) -> bool:
+        """Whether its callback still comes."""
+        ...
+
+    def start(self) -> None:
+        """Begin to ask for samples."""
+
+    def stop(self) -> None:
+        """Play what was asked for, then stop asking."""
+
+    def close(self) -> None:
+        """Give the device back."""
+
+
+class Player:
+    """Plays mono float32 from a queue that the sound card's callback empties.
+
+    The callback takes no lock, logs nothing and never waits: where a sample is missing it plays silence and counts.
+
+    Attributes:
+        underruns: how many times the queue ran dry while there was text to speak.
+        underrun_s: for how long in all.
+    """
+
+    def __init__(
+        self,
+        open_stream: Callable[[Callback], Stream],
+        sample_rate_hz: int,
+        *,
+        is_excused: Callable[[], bool] = lambda: False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Args: is_excused tells whether silence now is not the engine's fault, because no text is there."""
+        self.underruns = 0
+        self.underrun_s = 0.0
+        self._rate = sample_rate_hz
+        self._is_excused = is_excused
+        self._sleep = sleep
+        self._queue: deque[NDArray[np.float32]] = deque()  # append and popleft are atomic
+        self._written = 0
+        self._played = 0
+        self._is_dry = False
+        self._is_ending = False
+        self._is_started = False
+        self._stream = open_stream(self._fill)
+
+    def write(self, pcm: NDArray[np.float32]) -> None:
+        """Queue float32 [samples]; waits while more than ten seconds are queued."""
+        self._queue.append(np.asarray(pcm, np.float32))
+        self._written += len(pcm)
+        if not self._is_started:
+            self._is_started = True
+            self._stream.start()
+        self._wait_until_queued_is(_LEAD_LIMIT_S)
+
+    def finish(self) -> None:
+        """Wait until all is played, then close the card."""
+        self._is_ending = True
+        if self._is_started:
+            self._wait_until_queued_is(0.0)
+            self._stream.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Fall silent at once."""
+        self._stream.close()
+
+    def _wait_until_queued_is(self, seconds: float) -> None:
+        # A card that was pulled out is not active any more, and its callback never comes.
+        while self._stream.active and self._written - self._played > seconds * self._rate:
+            self._sleep(_POLL_S)
+
+    def _fill(self, out: NDArray[np.float32], frames: int, _time: Any, _status: Any) -> None:
+        filled = 0
+        while filled < frames and self._queue:
+            head = self._queue[0]
+            count = min(frames - filled, len(head))
+            out[filled : filled + count, 0] = head[:count]
+            filled += count
+            if count == len(head):
+                self._queue.popleft()
+            else:
+                self._queue[0] = head[count:]
+        self._played += filled
+        out[filled:, 0] = 0.0
+        if filled == frames or self._is_ending or self._is_excused():
+            self._is_dry = False
+            return
+        self.underruns += not self._is_dry
+        self.underrun_s += (frames - filled) / self._rate
+        self._is_dry = True
+
+
+def open_player(sample_rate_hz: int, is_excused: Callable[[], bool]) -> Player:
+    """A player on the default output device. Raises NoSoundCardError, naming the remedy."""
+    try:
+        # By name, because importing it costs a start-up that only players should pay, and it is an extra.
+        sounddevice = importlib.import_module("sounddevice")
+    except ModuleNotFoundError:
+        raise NoSoundCardError("sounddevice is not installed (pip install 'voicestack[soundcard]')") from None
+    except OSError as error:
+        raise NoSoundCardError(f"{error} (on Debian: apt install libportaudio2)") from error
+
+    def open_stream(callback: Callback) -> Stream:
+        stream: Stream = sounddevice.OutputStream(
+            samplerate=sample_rate_hz, channels=1, dtype="float32", latency="low", callback=callback
+        )
+        return stream
+
+    try:
+        return Player(open_stream, sample_rate_hz, is_excused=is_excused)
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise NoSoundCardError(f"no sound card answers: {error}") from error

@@ -1,0 +1,122 @@
+"""The backbone: new rows of text and codes in, the hidden state behind each stream's next frame out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from . import names
+from .kv_cache import KVCache
+from .sessions import Array, GraphSession
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+
+ROWS_PER_CALL = 6
+"""The CPU's matrix kernels take six rows at a time; a seventh would cost as much as another six."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Arrays of the backbone's small inputs and its output, as bound."""
+
+    text_ids: IntArray
+    codes: IntArray
+    query_lengths: NDArray[np.int32]
+    binding: ort.IOBinding
+
+
+class Backbone:
+    """One graph for prefill and decode over the rows of a `KVCache`.
+
+    Bindings are made once for each slice of rows and number of positions that occurs, and kept: there are few.
+    """
+
+    def __init__(self, session: GraphSession, cache: KVCache, n_vq: int, d_model: int) -> None:
+        self._session, self._cache, self._n_vq = session, cache, n_vq
+        self._hidden = np.zeros((cache.slots, d_model), np.float32)
+        self._seqlens_k = np.zeros(cache.slots, np.int32)
+        self._total = np.zeros((), np.int32)
+        self._calls: dict[tuple[int, int, int], _Call] = {}
+
+    def prefill(self, row: int, text_ids: IntArray, codes: IntArray) -> FloatArray:
+        """Append S positions to one row: text_ids [S, 3], codes [S, n_vq] -> hidden [d_model] of the last one."""
+        count = len(text_ids)
+        call = self._call(row, row + 1, count)
+        call.text_ids[0], call.codes[0], call.query_lengths[0] = text_ids, codes, count
+        self._run(call, row, row + 1)
+        hidden: FloatArray = self._hidden[row].copy()
+        return hidden
+
+    def decode(self, rows: Sequence[int], text_ids: IntArray, codes: IntArray) -> FloatArray:
+        """Append one position to each row: text_ids [N, 3], codes [N, n_vq] -> hidden [N, d_model].
+
+        `rows` are in rising order; rows between them that are not named stay as they are.
+        """
+        hidden = np.empty((len(rows), self._hidden.shape[1]), np.float32)
+        done = 0
+        for count in _spans(rows):
+            part = slice(done, done + count)
+            taken = np.asarray(rows[part])
+            first, end = rows[done], rows[done + count - 1] + 1
+            call = self._call(first, end, 1)
+            call.text_ids[taken - first, 0], call.codes[taken - first, 0] = text_ids[part], codes[part]
+            call.query_lengths[:] = 0
+            call.query_lengths[taken - first] = 1
+            self._run(call, first, end)
+            hidden[part] = self._hidden[taken]
+            done += count
+        return hidden
+
+    def _run(self, call: _Call, first: int, end: int) -> None:
+        counts, cache = call.query_lengths, self._cache
+        for row, count in enumerate(counts, first):
+            cache.require_room(row, int(count))
+        totals = cache.lengths[first:end] + counts
+        # An idle row without any position yet has nothing to say either way; -1 would be refused.
+        np.maximum(totals - 1, 0, out=self._seqlens_k[first:end])
+        self._total[...] = max(int(totals.max()), call.text_ids.shape[1])
+        self._session.run(call.binding)
+        cache.lengths[first:end] = totals
+
+    def _call(self, first: int, end: int, count: int) -> _Call:
+        key = (first, end, count)
+        if key not in self._calls:
+            self._calls[key] = self._bind(*key)
+        return self._calls[key]
+
+    def _bind(self, first: int, end: int, count: int) -> _Call:
+        batch, rows, cache = end - first, slice(first, end), self._cache
+        text_ids = np.zeros((batch, count, names.TEXT_IDS), np.int64)
+        codes = np.zeros((batch, count, self._n_vq), np.int64)
+        query_lengths = np.zeros(batch, np.int32)
+        inputs: dict[str, Array] = {
+            names.TEXT: text_ids,
+            names.CODES: codes,
+            names.QUERY_SEQLENS: query_lengths,
+            names.SEQLENS_K: self._seqlens_k[rows],
+            names.TOTAL_LENGTH: self._total,
+        }
+        outputs: dict[str, Array] = {names.HIDDEN: self._hidden[rows]}
+        for layer, (keys, values) in enumerate(zip(cache.keys, cache.values, strict=True)):
+            # The same memory as past and present: the graph appends in place.
+            inputs[names.past_key(layer)] = outputs[names.present_key(layer)] = keys[rows]
+            inputs[names.past_value(layer)] = outputs[names.present_value(layer)] = values[rows]
+        return _Call(text_ids, codes, query_lengths, self._session.bind(inputs, outputs))
+
+
+def _spans(rows: Sequence[int]) -> list[int]:
+    """Cut rising rows into runs whose slices of the cache are at most `ROWS_PER_CALL` wide and nearly equal."""
+    width = rows[-1] - rows[0] + 1
+    calls = -(-width // ROWS_PER_CALL)
+    limit = -(-width // calls)
+    spans: list[int] = []
+    first = rows[0] - limit
+    for row in rows:
+        if row - first >= limit:
+            spans.append(0)
+            first = row
+        spans[-1] += 1
+    return spans

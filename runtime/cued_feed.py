@@ -1,0 +1,119 @@
+"""The cued text feed: the model itself says, frame by frame, when it takes the next text token.
+
+    row      BEGIN t0 t1 t2 | t3  -   -   t4  -  ..  END  -   -
+    channel              N  | H   H   N   H   ..  N   H   H   END
+    frame                0  | 1   2   3   4   ..            not spoken
+
+The rows left of the bar are the prefix; the last of them yields frame 0. Channel 0 of a frame decides the text of the
+row behind it: NEXT a token, HOLD none. When NEXT meets an empty queue the stream is parked: no row is made until the
+text goes on. This module knows nothing of models and runs on plain integers.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .names import CHANNEL_CLASSES, END, LOOKAHEAD_FRAMES, MASKED, NEXT, PRIMER_TOKENS, control_id
+from .text.phones import BEGIN_TOKEN, END_TOKEN, NO_TOKEN, Token
+
+Row = tuple[int, int, int]
+"""The text side of one backbone row: two units and the control."""
+_PRIMER_SPACING, _PRIMER_LAST = 2, 5
+
+
+@dataclass(frozen=True, slots=True)
+class WordCue:
+    """A word and the frame, counted from the start of its stream, in which it begins to sound."""
+
+    text: str
+    frame: int
+
+
+def _bias(masked: int) -> NDArray[np.float32]:
+    bias = np.zeros(CHANNEL_CLASSES, np.float32)
+    bias[masked] = MASKED
+    return bias
+
+
+_BEFORE_END, _AFTER_END = _bias(END), _bias(NEXT)
+
+
+@dataclass(slots=True)
+class CuedFeed:
+    """The text of one stream: what came, what was taken, and where in it the speech is.
+
+    `frames` counts the spoken ones, `tokens_fed` the tokens taken; `words` are those whose onset is known.
+    """
+
+    target_frames: int | None = None
+    frames: int = 0
+    tokens_fed: int = 0
+    words: list[WordCue] = field(default_factory=list)
+    ended: bool = False
+    _queue: deque[tuple[Token, str | None]] = field(default_factory=deque)
+    _complete: bool = False
+    _end_fed: bool = False
+    _begun: bool = False
+    _next: bool = False
+
+    def push(self, tokens: Sequence[Token], word: str | None = None) -> None:
+        """Append the tokens of one word or mark; `word` is what its cue is to be called."""
+        if self._complete:
+            raise ValueError("text was pushed to a feed that had been finished")
+        self._queue.extend((token, None if place else word) for place, token in enumerate(tokens))
+
+    def finish(self) -> None:
+        """Say that no text will follow; once more does no harm."""
+        if not self._complete:
+            self._complete = True
+            self._queue.append((END_TOKEN, None))
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next row can be made: false before the first tokens are there, while parked, and at the end."""
+        if self.ended:
+            return False
+        if not self._begun:
+            return self._complete or len(self._queue) >= PRIMER_TOKENS
+        return bool(self._queue) or not self._next
+
+    @property
+    def begun(self) -> bool:
+        """Whether the prefix has been made."""
+        return self._begun
+
+    @property
+    def channel_bias(self) -> NDArray[np.float32]:
+        """What channel 0 may be now, float32 [3]: END only after all text was taken, NEXT only before that."""
+        return _AFTER_END if self._end_fed else _BEFORE_END
+
+    def rows(self) -> list[Row]:
+        """Make the next rows: the whole prefix at first, then one at a time. Only when `ready`."""
+        if not self._begun:
+            self._begun = True
+            taken = [self._take(min(_PRIMER_SPACING * place, _PRIMER_LAST)) for place in range(self._primer_length())]
+            tokens = [BEGIN_TOKEN, *taken]
+        else:
+            tokens = [self._take(self.frames + LOOKAHEAD_FRAMES) if self._next else NO_TOKEN]
+        left = None if self.target_frames is None else self.target_frames - self.frames
+        return [(*token, control_id(left)) for token in tokens]
+
+    def heed(self, channel: int) -> None:
+        """Take note of channel 0 of the frame that came of the last row."""
+        self._next = channel == NEXT
+        self.ended = channel == END
+        self.frames += not self.ended
+
+    def _primer_length(self) -> int:
+        return min(PRIMER_TOKENS, len(self._queue))
+
+    def _take(self, onset: int) -> Token:
+        token, word = self._queue.popleft()
+        self.tokens_fed += 1
+        self._end_fed = token == END_TOKEN
+        if word is not None:
+            self.words.append(WordCue(word, onset))
+        return token

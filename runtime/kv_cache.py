@@ -1,0 +1,62 @@
+"""Keys and values of all streams: one buffer per layer and kind, streams as a dense prefix of its rows.
+
+        row 0 |#########...........|   stream a, 9 positions
+        row 1 |####................|   stream b, 4 positions     rows = 3
+        row 2 |##############......|   stream c, 14 positions
+        row 3 |xxxxxxx.............|   free; what was there (x) is never read, so it is not cleared
+
+A batch of streams is thus a slice of rows, which the graphs read and write in place.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import CapacityError
+
+FloatArray = NDArray[np.float32]
+
+
+class KVCache:
+    """Buffers float32 [slots, kv_heads, capacity, head_dim]: `keys[layer]`, `values[layer]`.
+
+    `lengths` int32 [slots] holds the positions in use of each row; whoever runs the graph adds to it.
+    """
+
+    def __init__(self, slots: int, layers: int, kv_heads: int, head_dim: int, capacity: int) -> None:
+        shape = (slots, kv_heads, capacity, head_dim)
+        # Pages of a zero array cost no memory until they are written.
+        self.keys: list[FloatArray] = [np.zeros(shape, np.float32) for _ in range(layers)]
+        self.values: list[FloatArray] = [np.zeros(shape, np.float32) for _ in range(layers)]
+        self.lengths = np.zeros(slots, np.int32)
+        self.slots, self.capacity = slots, capacity
+        self.rows = 0
+
+    def join(self) -> int:
+        """Take the row behind the last one in use; CapacityError when there is none."""
+        if self.rows == self.slots:
+            raise CapacityError(f"all {self.slots} slots are taken; release a stream first, or make more slots")
+        row, self.rows = self.rows, self.rows + 1
+        self.lengths[row] = 0
+        return row
+
+    def leave(self, row: int) -> int | None:
+        """Give a row back. The last row moves into the hole; returns its old place, or None when nothing moved."""
+        last = self.rows = self.rows - 1
+        if row == last:
+            return None
+        length = self.lengths[last]
+        for buffer in (*self.keys, *self.values):
+            buffer[row, :, :length] = buffer[last, :, :length]
+        self.lengths[row] = length
+        return last
+
+    def require_room(self, row: int, count: int) -> None:
+        """Check that `count` more positions fit into a row; CapacityError otherwise.
+
+        ONNX Runtime itself does not check every way of writing past the end.
+        """
+        if self.lengths[row] + count > self.capacity:
+            raise CapacityError(
+                f"a stream of {self.lengths[row]} positions has no room for {count} more of {self.capacity}; "
+                "end it and begin another"
+            )

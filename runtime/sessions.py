@@ -1,0 +1,83 @@
+"""ONNX Runtime as this runtime uses it: one thread on the CPU, arrays bound in place, time spent inside counted."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from .errors import BundleError
+
+Array = NDArray[Any]
+_ERRORS_ONLY = 3
+
+
+class TensorInfo(Protocol):
+    """An input or output as ONNX Runtime describes it; a string or None in the shape is a free axis."""
+
+    name: str
+    type: str
+    shape: list[str | int | None]
+
+
+class GraphSession:
+    """A session and the time it takes.
+
+    `busy_s` is the time spent inside ONNX Runtime so far; wall time less this is what the code around it costs.
+    """
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self.busy_s = 0.0
+        self._session = session
+        self._outputs = [output.name for output in session.get_outputs()]
+
+    def signature(self) -> tuple[list[TensorInfo], list[TensorInfo]]:
+        """The graph's inputs and outputs: name, type and shape of each."""
+        return self._session.get_inputs(), self._session.get_outputs()
+
+    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> ort.IOBinding:
+        """Tie arrays to the graph's inputs and outputs, without copying; all must be C-contiguous.
+
+        The binding keeps the arrays alive. Write to the inputs in place, `run`, read the outputs in place.
+        """
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_ortvalue_input(name, _shared(name, array))
+        for name, array in outputs.items():
+            binding.bind_ortvalue_output(name, _shared(name, array))
+        return binding
+
+    def run(self, binding: ort.IOBinding) -> None:
+        """Run the graph on what is bound."""
+        start = perf_counter()
+        self._session.run_with_iobinding(binding)
+        self.busy_s += perf_counter() - start
+
+    def call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the graph on fresh arrays; returns its outputs by name."""
+        start = perf_counter()
+        outputs: Sequence[Any] = self._session.run(None, dict(inputs))
+        self.busy_s += perf_counter() - start
+        return dict(zip(self._outputs, outputs, strict=True))
+
+
+def open_session(path: Path) -> GraphSession:
+    """Load a graph for one thread on the CPU; BundleError names the file that ONNX Runtime refuses."""
+    options = ort.SessionOptions()
+    # A frame is too little work to share: a second thread made it slower, and would spin between frames.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        return GraphSession(ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
+    except Exception as error:  # ONNX Runtime raises a class of its own for each way a file can be broken.
+        raise BundleError(f"{path}: ONNX Runtime cannot load this graph ({error}); install the bundle again") from error
+
+
+def _shared(name: str, array: Array) -> ort.OrtValue:
+    # ONNX Runtime copies a non-contiguous array silently: what the graph writes to it would be lost.
+    if not array.flags.c_contiguous:
+        raise ValueError(f"the array bound to {name} must be C-contiguous")
+    return ort.OrtValue.ortvalue_from_numpy(array)

@@ -1,0 +1,100 @@
+"""Abbreviations, initials and units: what is said, and whether the full stop after them ends the sentence."""
+
+import re
+from dataclasses import dataclass
+
+from .numbers import Words, letters
+from .readings import HALF_DAY, Around, is_number
+from .vocabulary import (
+    ABBREVIATIONS,
+    BEFORE_NUMBER,
+    CAPITALISED_ONLY,
+    DAYS_AND_MONTHS,
+    DOTLESS,
+    LETTERED_CLASSES,
+    LOWER_CASE_ONLY,
+    NEVER_LAST,
+    NOT_AFTER_SPACE,
+    ROMAN,
+    SENTENCE_OPENERS,
+    STREETS,
+    TITLES,
+    UNITS,
+)
+
+_DOTTED_LETTERS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+|Ph\.D")
+_TITLES_WITHOUT_STOP = frozenset("mr mrs ms dr st mt".split())
+_SHORT_MONTHS = frozenset("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split())
+_WITH_STOP = re.compile(r"[^\w$€£]*([A-Za-z]|[A-Za-z.]*[A-Za-z])\.[^\w]*")
+_ABBREVIATED = frozenset((*ABBREVIATIONS, *TITLES, *STREETS, *BEFORE_NUMBER, *map(str.lower, UNITS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """Words said for an abbreviation; `ends` tells whether a full stop right after it ends the sentence."""
+
+    words: Words
+    ends: bool
+
+
+def waits_for_next(text: str) -> bool:
+    """Whether what is said for this abbreviation, or its full stop, depends on the atom after it."""
+    match = _WITH_STOP.fullmatch(text)
+    if match is None:
+        return text in ("Dr", "St", "Mt") or text in _SHORT_MONTHS
+    core = match[1]
+    return len(core) == 1 or core.lower() in _ABBREVIATED or _DOTTED_LETTERS.fullmatch(core) is not None
+
+
+def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
+    """The expansion of an atom without its surrounding punctuation, or None when it is no abbreviation."""
+    lower, after = core.lower(), around.after
+    is_last = not around.after_raw
+    opens_sentence = is_last or after in SENTENCE_OPENERS
+    is_capital_next = after[:1].isupper()
+    if HALF_DAY.fullmatch(core) and (around.before[-1:].isdigit() or "." in core):
+        return Expansion(letters(core), is_last or (is_capital_next and after not in DAYS_AND_MONTHS))
+    if is_number(around.before) and core in UNITS and core not in NOT_AFTER_SPACE:
+        words = UNITS[core][0 if around.before == "1" else 1].split()
+        return Expansion(words, is_last or is_capital_next)
+    if lower in BEFORE_NUMBER and has_stop and after[:1].isdigit():
+        return Expansion([BEFORE_NUMBER[lower]], False)
+    if lower in TITLES or lower in STREETS:
+        return _title_or_street(core, around, has_stop, opens_sentence)
+    if lower in ABBREVIATIONS and has_stop and _is_cased_so(core):
+        ends = lower not in NEVER_LAST and (opens_sentence or (lower == "etc" and is_capital_next))
+        return Expansion(ABBREVIATIONS[lower].split(), ends)
+    if core in _SHORT_MONTHS and after[:1].isdigit():
+        return Expansion([ABBREVIATIONS[lower]], True)
+    if lower in DOTLESS:
+        return Expansion(DOTLESS[lower].split(), True)
+    if _DOTTED_LETTERS.fullmatch(core):
+        return Expansion(letters(core), opens_sentence)
+    if has_stop and len(core) == 1 and core.isupper() and core != "I":
+        ends = is_last or (around.before.lower() in LETTERED_CLASSES and not after[:1].islower())
+        return Expansion([core], ends)
+    if core in ROMAN and around.before[:1].isupper():
+        return Expansion([ROMAN[core]], True)
+    return None
+
+
+def _is_cased_so(core: str) -> bool:
+    lower = core.lower()
+    return not (lower in CAPITALISED_ONLY and core.islower()) and not (lower in LOWER_CASE_ONLY and not core.islower())
+
+
+def _title_or_street(core: str, around: Around, has_stop: bool, opens_sentence: bool) -> Expansion | None:
+    """`Dr. Harris` is a doctor, `415 Oak Dr.` a drive."""
+    lower = core.lower()
+    name_follows = around.after[:1].isupper() and not opens_sentence
+    in_address = around.before[:1].isupper() and around.before_that[-1:].isdigit()
+    is_short = lower in _TITLES_WITHOUT_STOP
+    if lower in TITLES and name_follows and not in_address and core[0].isupper() and (has_stop or is_short):
+        return Expansion([TITLES[lower]], False)
+    if lower in STREETS and core[0].isupper() and (in_address or (has_stop and around.before[:1].isupper())):
+        return Expansion([STREETS[lower]], opens_sentence)
+    if lower in STREETS and has_stop and around.after[:1].isdigit():
+        return Expansion([STREETS[lower]], False)
+    if lower in ("mr", "mrs", "ms", "dr") and (has_stop or (core[0].isupper() and lower != "dr")):
+        return Expansion([TITLES[lower]], not around.after_raw)
+    return None

@@ -1,0 +1,54 @@
+"""Spelling to phones: the CMU pronouncing dictionary, with unstressed function words."""
+
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+
+from .phones import VOWELS
+
+_UNSTRESSED = frozenset(
+    "a an the of to and or but nor in on at by for from with as if than that is are was were be been am "
+    "has have had do does did can could will would shall should may might must it its he she we you they "
+    "i me him her us them my your his our their this there so".split()
+)
+_SPOKEN = {"a": "AH0", "to": "T UW0", "i": "AY0", "and": "AE0 N D", "or": "AO0 R", "for": "F AO0 R"}
+LETTER_NAMES = {"a": ("EY1",)}
+"""Letters whose name is not what the lexicon says of the one-letter word."""
+
+
+def unstressed(phones: tuple[str, ...]) -> tuple[str, ...]:
+    """The same phones with every vowel's stress digit set to 0."""
+    return tuple(phone[:2] + "0" if phone[:2] in VOWELS else phone for phone in phones)
+
+
+class Lexicon:
+    """A read-only map from a lower-case word to its phones; parsed lazily, one word at a time."""
+
+    def __init__(self, text: str) -> None:
+        self._entries: dict[str, str] = dict(line.split("\t", 1) for line in text.splitlines())
+
+    @classmethod
+    def load(cls, path: Path) -> "Lexicon":
+        """Read an xz file of `word<TAB>PH ON EM ES` lines, UTF-8, one pronunciation a word."""
+        return cls(lzma.decompress(path.read_bytes()).decode())
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def phones(self, word: str) -> tuple[str, ...] | None:
+        """Phones of a lower-case word as said inside a sentence, or None when the lexicon lacks it."""
+        entry = _SPOKEN.get(word) or self._entries.get(word)
+        if entry is None:
+            return None
+        phones = tuple(entry.split())
+        return unstressed(phones) if word in _UNSTRESSED else phones
+
+    def letter_name(self, letter: str) -> tuple[str, ...]:
+        """Phones of the name of one letter a..z, as in a spelled word."""
+        return LETTER_NAMES.get(letter) or tuple(self._entries[letter].split())

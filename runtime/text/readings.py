@@ -1,0 +1,250 @@
+"""How a written number is meant: money, time of day, date, range, telephone number, measure or a plain number.
+
+`read_number` tries the patterns in order, most telling first, on one atom without its surrounding punctuation.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import numbers
+from .numbers import Words
+from .vocabulary import UNITS
+
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
+_PLAIN = re.compile(rf"[-+~]?(?:{_NUMBER})")
+_MONTHS = frozenset((*numbers.MONTHS, *"Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split()))
+_YEAR_COMES = frozenset("in since until till before after year summer winter spring fall autumn early late".split())
+_COUNT_COMES = frozenset("over than nearly almost approximately least most only exactly total of".split())
+_CODE_COMES = frozenset("code pin zip passcode password".split())
+_NO_NOUN = frozenset("was has is this as its his does".split())
+_DATE_COMES = frozenset("on by until till before after from since due".split())
+SCALES = frozenset("thousand million billion trillion".split())
+_SIGNS = {"-": "minus", "+": "plus", "~": "about", "±": "plus or minus"}
+_HALF_DAY = r"[ap]\.?m\.?"
+HALF_DAY = re.compile(_HALF_DAY, re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The spellings beside an atom, without punctuation; empty at a pause, at a line break and where none is needed."""
+
+    before: str = ""
+    before_that: str = ""
+    after: str = ""
+    after_raw: str = ""
+
+
+def is_number(text: str) -> bool:
+    """Whether the text is a plain amount, signed or not."""
+    return _PLAIN.fullmatch(text) is not None
+
+
+def read_number(core: str, around: Around) -> Words | None:
+    """Words of an atom that is a number in some notation, or None."""
+    if not any(character.isdigit() for character in core):
+        return None
+    for pattern, read in _READERS:
+        match = pattern.fullmatch(core)
+        words = None if match is None else read(match, around)
+        if words is not None:
+            return words
+    if core[0] in _SIGNS and len(core) > 1 and core[1] not in _SIGNS:
+        words = read_number(core[1:], Around(after=around.after))
+        return None if words is None else [*_SIGNS[core[0]].split(), *words]
+    return None
+
+
+def _money(match: re.Match[str], around: Around) -> Words | None:
+    sign, symbol, inner_sign, text, scale, per = match.groups(default="")
+    if not scale and around.after.lower() in SCALES:
+        # "$5 million": the name of the currency waits for the scale.
+        words = numbers.amount(text)
+    else:
+        words = numbers.money(symbol, text, scale)
+    words = ["minus", *words] if sign or inner_sign else words
+    return [*words, "per", _measure_name(per)] if per else words
+
+
+def _money_after(match: re.Match[str], around: Around) -> Words | None:
+    symbol = {"USD": "$", "EUR": "€", "GBP": "£"}.get(match[2], match[2])
+    if symbol == "¢":
+        return [*numbers.amount(match[1]), "cent" if numbers.is_one(match[1]) else "cents"]
+    return numbers.money(symbol, match[1])
+
+
+def _measure_name(unit: str) -> str:
+    return UNITS[unit][0] if unit in UNITS else unit.lower()
+
+
+def _phone(match: re.Match[str], around: Around) -> Words | None:
+    return numbers.phone(match[0])
+
+
+def _area_code(match: re.Match[str], around: Around) -> Words | None:
+    follows = re.match(r"\d{3}[-.]?\d{4}\b", around.after_raw)
+    return [*numbers.digit_by_digit(match[1]), ","] if follows else None
+
+
+def _iso_date(match: re.Match[str], around: Around) -> Words | None:
+    return numbers.date(int(match[2]), int(match[3]), match[1])
+
+
+def _slash_date(match: re.Match[str], around: Around) -> Words | None:
+    first, second, year = int(match[1]), int(match[2]), match[3]
+    # Month first, as in America, unless that cannot be.
+    return numbers.date(first, second, year) or numbers.date(second, first, year)
+
+
+def _day_in_month(match: re.Match[str], around: Around) -> Words | None:
+    is_date = around.before.lower() in _DATE_COMES and int(match[2]) > 4
+    return numbers.date(int(match[1]), int(match[2])) if is_date else None
+
+
+def _clock(match: re.Match[str], around: Around) -> Words | None:
+    follows = HALF_DAY.fullmatch(around.after) is not None or around.after.lower().startswith("o'clock")
+    return numbers.clock(match[1], match[2], match[3] or "", half_day_follows=follows)
+
+
+def _hour(match: re.Match[str], around: Around) -> Words | None:
+    return numbers.clock(match[1], "00", match[2])
+
+
+def _ratio(match: re.Match[str], around: Around) -> Words | None:
+    parts = match[0].split(":")
+    if len(parts) == 2 and len(parts[1]) != 2 or int(parts[0]) > 24:
+        return [*numbers.cardinal(parts[0]), *(w for part in parts[1:] for w in ("to", *numbers.cardinal(part)))]
+    return [word for part in parts for word in numbers.cardinal(part)]
+
+
+def _range(match: re.Match[str], around: Around) -> Words | None:
+    left, right = match[1], match[2]
+    if left[0] in "$€£" and right[0] not in "$€£":
+        left, right = left[1:], left[0] + right
+    from_words = read_number(left, Around("in" if len(left) == len(right) == 4 else "", after=right))
+    to_words = read_number(right, around)
+    return None if from_words is None or to_words is None else [*from_words, "to", *to_words]
+
+
+def _percent(match: re.Match[str], around: Around) -> Words | None:
+    return [*numbers.amount(match[1]), "percent"]
+
+
+def _ordinal(match: re.Match[str], around: Around) -> Words | None:
+    return numbers.ordinal(match[1].replace(",", ""))
+
+
+def _decade(match: re.Match[str], around: Around) -> Words | None:
+    return numbers.decade(match[1])
+
+
+def _fraction(match: re.Match[str], around: Around) -> Words | None:
+    words = numbers.fraction(match[1], match[2])
+    return ["and", *words] if around.before.isdigit() and int(match[1]) < int(match[2]) else words
+
+
+def _degrees(match: re.Match[str], around: Around) -> Words | None:
+    scale = {"C": ["celsius"], "F": ["fahrenheit"]}.get(match[2].upper(), [])
+    return [*numbers.amount(match[1]), "degree" if numbers.is_one(match[1]) else "degrees", *scale]
+
+
+def _dotted(match: re.Match[str], around: Around) -> Words | None:
+    first, *rest = match[0].split(".")
+    return [*numbers.cardinal(first), *(word for part in rest for word in ("dot", *numbers.cardinal(part)))]
+
+
+def _version(match: re.Match[str], around: Around) -> Words | None:
+    words = read_number(match[1], Around("than"))
+    return None if words is None else ["version", *words]
+
+
+def _measure(match: re.Match[str], around: Around) -> Words | None:
+    text, unit = match[1], match[2]
+    if unit not in UNITS:
+        return None
+    return [*numbers.amount(text), *UNITS[unit][0 if numbers.is_one(text) else 1].split()]
+
+
+def _numbered(match: re.Match[str], around: Around) -> Words | None:
+    return ["number", *numbers.cardinal(match[1])]
+
+
+def _by(match: re.Match[str], around: Around) -> Words | None:
+    return [*numbers.amount(match[1]), "by", *numbers.amount(match[2])]
+
+
+def _times(match: re.Match[str], around: Around) -> Words | None:
+    return [*numbers.amount(match[1]), "times"]
+
+
+def _feet_and_inches(match: re.Match[str], around: Around) -> Words | None:
+    return [*numbers.cardinal(match[1]), "foot", *numbers.cardinal(match[2])]
+
+
+def _at_least(match: re.Match[str], around: Around) -> Words | None:
+    return [*numbers.amount(match[1]), "plus"]
+
+
+def _whole(match: re.Match[str], around: Around) -> Words | None:
+    digits, before, after = match[0], around.before, around.after
+    context = {before.lower(), around.before_that.lower()}
+    if before.startswith("+") or around.before_that.startswith("+"):
+        return [",", *numbers.digit_by_digit(digits)]  # +1 415 555 0142
+    if len(digits) >= 4 and context & _CODE_COMES:
+        return numbers.digit_by_digit(digits)
+    if len(digits) == 5 and len(before) == 2 and before.isupper():
+        return numbers.digit_by_digit(digits)  # IL 62704
+    if before in _MONTHS and 1 <= int(digits) <= 31:
+        return numbers.ordinal(digits)
+    if after in _MONTHS and 1 <= int(digits) <= 31 and not (after == "May" and before.lower() == ""):
+        day = [*numbers.ordinal(digits), "of"]
+        return day if before.lower() == "the" else ["the", *day]
+    if len(digits) == 4 and 1100 <= int(digits) <= 2099 and _is_year(before, around.before_that, after):
+        return numbers.year(digits)
+    return numbers.cardinal(digits)
+
+
+def _is_year(before: str, before_that: str, after: str) -> bool:
+    if before.lower() in _YEAR_COMES or before in _MONTHS or before_that in _MONTHS:
+        return True
+    counts = after in UNITS or (after.islower() and after.endswith("s") and after not in _NO_NOUN)
+    return not (counts or after == "people" or before.lower() in _COUNT_COMES)
+
+
+def _amount(match: re.Match[str], around: Around) -> Words | None:
+    return numbers.amount(match[0])
+
+
+_Reader = Callable[[re.Match[str], Around], Words | None]
+_READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
+    (re.compile(pattern), read)
+    for pattern, read in (
+        (r"\d{1,15}", _whole),
+        (rf"(-?)(?:US|CA|A)?([$£€¥₹])(-?)({_NUMBER})(k|K|m|M|mn|b|B|bn|t|T)?(?:/([a-zA-Z]+))?", _money),
+        (rf"({_NUMBER})([€£$¥¢]|USD|EUR|GBP)", _money_after),
+        (r"(?:\+?\d{1,3}[-.])?(?:\(?\d{3}\)?[-.]?)?\d{3}[-.]\d{4}", _phone),
+        (r"(\d{4})-(\d\d?)-(\d\d?)", _iso_date),
+        (r"\d+(?:-\d+){2,}|\+\d+", _phone),
+        (r"\((\d{3})\)", _area_code),
+        (r"(\d\d?)[/.](\d\d?)[/.](\d{4}|\d\d)", _slash_date),
+        (r"(\d\d?)/(\d\d?)", _day_in_month),
+        (rf"(\d\d?):(\d\d)({_HALF_DAY}|{_HALF_DAY.upper().replace('.?', '[.]?')})?", _clock),
+        (r"(\d\d?)([ap]\.?m\.?|[AP]\.?M\.?)", _hour),
+        (r"\d+(?::\d+)+", _ratio),
+        (rf"({_NUMBER})%", _percent),
+        (r"(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)", _ordinal),
+        (r"'?(\d\d0|\d0|\d{3}0)'?s", _decade),
+        (r"(\d{1,4})/(\d{1,4})", _fraction),
+        (rf"({_NUMBER})°([CFcf]?)", _degrees),
+        (r"\d+(?:\.\d+){2,}", _dotted),
+        (r"[vV](\d+(?:\.\d+)*)", _version),
+        (rf"({_NUMBER})([a-zA-Z°%/]+)", _measure),
+        (r"#(\d+)", _numbered),
+        (rf"({_NUMBER})[x×]({_NUMBER})", _by),
+        (rf"({_NUMBER})[x×]", _times),
+        (r"(\d)'(\d\d?)", _feet_and_inches),
+        (rf"({_NUMBER})\+", _at_least),
+        (rf"({_NUMBER})", _amount),
+        (r"([$€£]?\d[\d.,:%]*(?:am|pm)?)-([$€£]?\d\S*)", _range),
+    )
+)

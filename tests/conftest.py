@@ -1,0 +1,17 @@
+"""Markers that ask for an extra skip where it is not installed."""
+
+from importlib.util import find_spec
+
+import pytest
+
+NEEDS = {"torch": "torch", "asr": "faster_whisper"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip a marked test when the package its marker stands for is missing."""
+    for marker, package in NEEDS.items():
+        if find_spec(package) is None:
+            skip = pytest.mark.skip(reason=f"{package} is not installed")
+            for item in items:
+                if marker in item.keywords:
+                    item.add_marker(skip)

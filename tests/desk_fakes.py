@@ -1,0 +1,80 @@
+"""A voice that hums, surroundings that are all memory, and a clock that only moves when told."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicestack.realtime.player import NoSoundCardError, Player
+from voicestack.realtime.say import Desk, Voice
+from voicestack.realtime.text_pipe import TextPipe
+from voicestack.runtime import Chunk, Event, InputError, SamplingParams, WordTiming
+
+RATE_HZ = 24_000
+FRAME_SAMPLES = 1920
+
+
+def hum(samples: int, volume: float = 0.5) -> NDArray[np.float32]:
+    """A tone of 200 Hz, float32 [samples]."""
+    return (volume * np.sin(2 * np.pi * 200 * np.arange(samples) / RATE_HZ)).astype(np.float32)
+
+
+@dataclass
+class FakeVoice:
+    """Hums one frame per word and remembers how it was called."""
+
+    calls: list[dict[str, object]] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+
+    def speak(
+        self, text: str | TextPipe, *, sampling: SamplingParams, depth: int | None, seconds: float | None
+    ) -> Iterator[Chunk]:
+        self.calls.append({"sampling": sampling, "depth": depth, "seconds": seconds})
+        return self._frames(text)
+
+    def _frames(self, text: str | TextPipe) -> Iterator[Chunk]:
+        frame = 0
+        for piece in [text] if isinstance(text, str) else text:
+            for word in piece.split():
+                self.heard.append(word)
+                start_s = frame * FRAME_SAMPLES / RATE_HZ
+                yield Chunk(hum(FRAME_SAMPLES), start_s, (WordTiming(word, start_s),), Event.SPOKEN)
+                frame += 1
+        if not frame:
+            raise InputError("text is empty; give at least one word")
+
+
+class Screen(io.StringIO):
+    """A stream that says whether it is a terminal."""
+
+    def __init__(self, terminal: bool = False) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def no_sound_card(_rate: int, _excused: Callable[[], bool]) -> Player:
+    raise NoSoundCardError("no sound card in this test")
+
+
+@dataclass
+class Room:
+    """A desk with a fake voice and screens that can be read."""
+
+    voice: FakeVoice = field(default_factory=FakeVoice)
+    out: Screen = field(default_factory=Screen)
+    err: Screen = field(default_factory=Screen)
+
+    def desk(self, **others: object) -> Desk:
+        """The desk; keyword arguments replace fields of it."""
+        fields: dict[str, object] = {
+            "load_voice": lambda: Voice(self.voice.speak, RATE_HZ, FRAME_SAMPLES, 32),
+            "open_player": no_sound_card,
+            "stdout": self.out,
+            "stderr": self.err,
+        }
+        return Desk(**{**fields, **others})  # type: ignore[arg-type]

@@ -1,0 +1,107 @@
+"""The graphs against torch, and the torch reference against the modules that are trained."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_bundle import (
+    TINY_CODEC,
+    TINY_FACTS,
+    TINY_GENERATOR,
+    random_codec_weights,
+    random_generator_weights,
+    write_tiny_bundle,
+)
+
+from voicestack.onnx_export.bundle_writer import numpy_weights, write_bundle
+
+torch = pytest.importorskip("torch")
+from voicestack.onnx_export import parity, reference  # noqa: E402  (need torch)
+from voicestack.onnx_export.training.codec_model import CodecDecoder  # noqa: E402
+from voicestack.onnx_export.training.generator_model import Generator  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    write_tiny_bundle(folder)
+    return folder
+
+
+def shaken(module: Generator | CodecDecoder) -> None:
+    """Give every parameter a random value: the fresh ones hold zeros that would hide differences."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += torch.randn(parameter.shape, generator=generator) * 0.2
+
+
+def test_every_graph_computes_what_torch_computes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All five graphs agree to 1e-5 and every code is equal; one line is printed for each."""
+    results = parity.verify(folder, random_generator_weights(), TINY_GENERATOR, random_codec_weights(), TINY_CODEC)
+    assert len(capsys.readouterr().out.splitlines()) == len(results) == 5
+    assert all(result.max_error < 1e-5 for result in results)
+    assert all(result.equal_codes == 1 for result in results)
+
+
+@pytest.mark.parametrize(
+    ("name", "graph"),
+    [
+        ("layers.1.k_norm.weight", "backbone"),
+        ("code_in.weight", "backbone"),
+        ("local_layers.0.k_norm.weight", "head_8"),
+        ("local_out", "head_32"),
+    ],
+)
+def test_a_weight_that_differs_is_noticed(folder: Path, name: str, graph: str) -> None:
+    """A bundle that was not written from the weights given fails, and the error names the graph."""
+    weights = random_generator_weights()
+    weights[name] = weights[name][..., ::-1].copy()
+    with pytest.raises(parity.ParityError, match=graph):
+        parity.verify(folder, weights, TINY_GENERATOR, random_codec_weights(), TINY_CODEC)
+
+
+def test_the_trained_modules_compute_what_the_reference_computes() -> None:
+    """Generator and CodecDecoder agree with the functional reference that the graphs are checked against."""
+    draw = np.random.default_rng(0)
+    codebooks = torch.from_numpy(draw.standard_normal((32, 1024, TINY_GENERATOR.latent)).astype(np.float32))
+    generator, decoder = Generator(TINY_GENERATOR, codebooks), CodecDecoder(TINY_CODEC)
+    shaken(generator)
+    shaken(decoder)
+    w = generator.graph_weights()
+    text = torch.from_numpy(draw.integers(0, 100, (9, 3)))
+    codes = torch.from_numpy(draw.integers(0, 1025, (9, 32)))
+    with torch.no_grad():
+        hidden = generator.backbone(text[None], codes[None])[0]
+        torch.testing.assert_close(reference.backbone_forward(w, TINY_GENERATOR, text, codes), hidden)
+        stack = codes[:1] % 1024
+        channel_logits, logits = generator.local(hidden[:1], torch.tensor([1]), stack)
+        expected = reference.head_logits(w, TINY_GENERATOR, hidden[0], 1, stack[0])
+        torch.testing.assert_close(expected[0], channel_logits[0], atol=1e-4, rtol=1e-4)
+        for one, other in zip(expected[1:], logits, strict=True):
+            torch.testing.assert_close(one, other[0], atol=1e-3, rtol=1e-3)
+        latent = torch.nn.functional.pad(codebooks, (0, 0, 0, 1))[torch.arange(32), codes].sum(1)
+        weights = decoder.state_dict() | {"codebooks": codebooks}
+        pcm = reference.codec_forward(weights, TINY_CODEC, codes[None])
+        torch.testing.assert_close(pcm, decoder(latent[None]), atol=1e-4, rtol=1e-4)
+
+
+def test_trained_modules_become_a_bundle(tmp_path: Path) -> None:
+    """What the recipe hands over, a module's graph weights and a decoder's state dict, is written and verified."""
+    codebooks = torch.from_numpy(random_generator_weights()["codebooks"])
+    generator, decoder = Generator(TINY_GENERATOR, codebooks), CodecDecoder(TINY_CODEC)
+    lexicon = tmp_path / "words.xz"
+    lexicon.write_bytes(b"")
+    weights = numpy_weights(generator.graph_weights()), numpy_weights(decoder.state_dict())
+    write_bundle(tmp_path / "voice", weights[0], TINY_GENERATOR, weights[1], TINY_CODEC, lexicon, TINY_FACTS)
+    parity.verify(tmp_path / "voice", weights[0], TINY_GENERATOR, weights[1], TINY_CODEC)
+
+
+def test_a_missing_weight_is_named(tmp_path: Path) -> None:
+    """A state dict without a weight the graph needs is one error that names it."""
+    weights = random_generator_weights()
+    del weights["layers.1.o.weight"]
+    with pytest.raises(ValueError, match=r"layers\.1\.o\.weight"):
+        write_bundle(tmp_path, weights, TINY_GENERATOR, random_codec_weights(), TINY_CODEC, tmp_path, TINY_FACTS)

@@ -1,0 +1,277 @@
+"""Raw text to spoken words and pauses; `|` is a sentence end in the tables."""
+
+import time
+import tracemalloc
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from voicestack.runtime.text import Lexicon, Normaliser, Pause, PlainWord, SentenceEnd, spoken_form
+
+PIECES = st.sampled_from(
+    "Hello there 3:45 p.m. 10:00 $23.50 $5 million 555-0142 (415) Dr. St. No. 5 e.g. U.S. J. 1987 1/2 **b** `c` ``` # - * 1. "
+    "/T AH0 M EY1/ /kæt/ / and/or https://x.co/a?b 😀 é — … “q” \n \n\n \x00 \t 5 km 20 °C GPT4 A I ... ?! , ( ) | & @x #1 9 – 5".split(
+        " "
+    )
+)
+TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=12).flatmap(
+    lambda pieces: st.sampled_from(["", " "]).map(lambda between: between.join(pieces))
+)
+
+
+def said(text: str, lexicon: Lexicon) -> str:
+    """What is said for a text, on one line."""
+    normaliser = Normaliser(lexicon)
+    items = normaliser.push(text) + normaliser.finish()
+    names = {SentenceEnd: lambda _: "|", Pause: lambda item: item.mark, PlainWord: lambda item: item.text}
+    return " ".join(names[type(item)](item) for item in items)
+
+
+def check(text: str, expected: str, lexicon: Lexicon) -> None:
+    """One row of a table; the closing `. |` may be left out."""
+    assert said(text, lexicon).removesuffix(" . |") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("72 degrees", "seventy two degrees"),
+        ("1,204 or 1204.75", "one thousand two hundred and four or one thousand two hundred and four point seven five"),
+        ("-5 or −12 or 5 - 3", "minus five or minus twelve or five minus three"),
+        (".5 and 1.50", "zero point five and one point five zero"),
+        ("007", "zero zero seven"),
+        ("1st, 22nd, 3rd and 25th", "first , twenty second , third and twenty fifth"),
+        ("1/2, 3/4, 2 1/2, 2½, 24/7", "one half , three quarters , two and one half , two and one half , twenty four seven"),
+        ("40% or 8-10% or 40 %", "forty percent or eight to ten percent or forty percent"),
+        ("6-digit, 3-year-old", "six digit , three year old"),
+        ("10–20 people", "ten to twenty people"),
+        ("10 to 16:9", "ten to sixteen to nine"),
+        ("No. 5 and #1", "number five and number one"),
+        ("3.11.7 and v2.0", "three dot eleven dot seven and version two point zero"),
+        ("the code 482917", "the code four eight two , nine one seven"),
+        ("12345678901234567", "one two three , four five six , seven eight nine , zero one two , three four five , six seven"),
+        ("5'10\"", "five foot ten"),
+        ("2 + 2 = 4", "two plus two equals four"),
+        ("3x or 2x4", "three times or two by four"),
+    ],
+)
+def test_numbers(text: str, expected: str, lexicon: Lexicon) -> None:
+    """Numbers are said in words, with `and` and without hyphens, as in the training data."""
+    check(text, expected, lexicon)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$23.50", "twenty three dollars and fifty cents"),
+        ("$89", "eighty nine dollars"),
+        ("$1, $1.01 and $0.99", "one dollar , one dollar and one cent and ninety nine cents"),
+        ("$1,204.00", "one thousand two hundred and four dollars"),
+        ("£5.20 and €3 or 20€", "five pounds and twenty pence and three euros or twenty euros"),
+        ("$5 million, $2.5M", "five million dollars , two point five million dollars"),
+        ("-$5", "minus five dollars"),
+        ("$10-20, $10–$20", "ten to twenty dollars , ten dollars to twenty dollars"),
+        ("$5/month", "five dollars per month"),
+    ],
+)
+def test_money(text: str, expected: str, lexicon: Lexicon) -> None:
+    """Money is said as dollars and cents."""
+    check(text, expected, lexicon)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("at 3:45 p.m. today", "at three forty five P M today"),
+        ("at 3:45pm and 9am", "at three forty five P M and nine A M"),
+        ("9 a.m. or 9 AM", "nine A M or nine A M"),
+        ("7:05", "seven oh five"),
+        ("10:00 or 10:00 a.m.", "ten o'clock or ten A M"),
+        ("15:30 and 15:00", "fifteen thirty and fifteen hundred"),
+        ("6 o'clock", "six o'clock"),
+        ("9 a.m.–5 p.m., 9-5, 9am - 5pm", "nine A M to five P M , nine to five , nine A M to five P M"),
+        ("March 14th", "march fourteenth"),
+        ("March 14, 2024", "march fourteenth , twenty twenty four"),
+        ("Jan. 5 or 14 March", "january fifth or the fourteenth of march"),
+        ("12/25/2024", "december twenty fifth twenty twenty four"),
+        ("2024-12-25", "december twenty fifth twenty twenty four"),
+        ("in 1987", "in nineteen eighty seven"),
+        ("in 1905 and in 2005", "in nineteen oh five and in two thousand and five"),
+        ("over 1500 people", "over one thousand five hundred people"),
+        ("1984 books", "one thousand nine hundred and eighty four books"),
+        ("the 1980s and the '90s", "the nineteen eighties and the nineties"),
+        ("2019-2021", "twenty nineteen to twenty twenty one"),
+    ],
+)
+def test_times_and_dates(text: str, expected: str, lexicon: Lexicon) -> None:
+    """Times, dates and years are said as in the training data."""
+    check(text, expected, lexicon)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("555-0142", "five five five , zero one four two"),
+        ("(415) 555-0142", "four one five , five five five , zero one four two"),
+        ("1-800-555-0199", "one , eight zero zero , five five five , zero one nine nine"),
+        ("+1 415 555 0142", "one , four one five , five five five , zero one four two"),
+        ("5km, 5 km, 1 kg, 250MB", "five kilometers , five kilometers , one kilogram , two hundred and fifty megabytes"),
+        ("60 km/h, 20 °C, 72°F", "sixty kilometers per hour , twenty degrees celsius , seventy two degrees fahrenheit"),
+        ("m after words, 5 in the morning", "M after words , five in the morning"),
+    ],
+)
+def test_phones_and_units(text: str, expected: str, lexicon: Lexicon) -> None:
+    """Telephone numbers go digit by digit; a unit is one only after a number."""
+    check(text, expected, lexicon)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dr. Harris and Mrs. Lee vs. Mr. Fox", "doctor harris and missus lee versus mister fox"),
+        ("415 Oak Dr. near St. Louis", "four hundred and fifteen oak drive near saint louis"),
+        ("5 Main St. He works.", "five main street . | he works"),
+        ("e.g. this, i.e. that, etc. More", "for example this , that is that , et cetera . | more"),
+        ("J. K. Rowling and George W. Bush", "J K rowling and george W bush"),
+        ("Take vitamin B. Then rest.", "take vitamin B . | then rest"),
+        ("The U.S. Army. The U.S. The end.", "the U S army . | the U S . | the end"),
+        ("At 5 p.m. Monday. At 6 p.m. We go.", "at five P M monday . | at six P M . | we go"),
+        ("It was 3.5. No. Yes.", "it was three point five . | no . | yes"),
+        ("NASA, GPT4, B2B, URLs", "nasa , G P T four , B two B , urls"),
+        ("the US and the IT team", "the U S and the I T team"),
+        ("I TOLD US ABOUT IT", "i told us about it"),
+        ("AT&T, Q&A, rock & roll", "A T and T , Q and A , rock and roll"),
+        ("A dog has a plan A", "a dog has a plan A"),
+        ("camelCase, snake_case, e-mail, iPhone15", "camel case , snake case , E mail , iphone fifteen"),
+        ("and/or w/o C# C++", "and or without C sharp C plus plus"),
+        ("World War II", "world war two"),
+        ("don't rock 'n' roll 'quoted' y'all", "don't rock and roll quoted y'all"),
+    ],
+)
+def test_words(text: str, expected: str, lexicon: Lexicon) -> None:
+    """Abbreviations are expanded and do not end sentences by mistake; acronyms are spelled unless they are words."""
+    check(text, expected, lexicon)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("**Bold** *it* _x_ `code` ~~no~~ __init__", "bold it X code no init"),
+        ("see [the docs](https://x.y/z).", "see the docs"),
+        ("a fact[1] here", "a fact here"),
+        ("# Title\nText", "title . | text"),
+        ("Buy:\n- eggs\n- milk\nDone", "buy . | eggs . | milk . | done"),
+        ("1. First\n2. Second", "one , first . | two , second"),
+        ("One\n\nTwo\nthree", "one . | two three"),
+        ("Run:\n```python\nprint(1)\n```\nDone.", "run . | done"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |", "a , B . | one , two"),
+        ("mail me@example.com or https://www.example.com/a?b=1", "mail me at example dot com or example dot com slash a"),
+        ("Great 👍🎉 job! :)", "great job ! |"),
+        ("café naïve Zoë ﬁne", "cafe naive zoe fine"),
+        ("“Hi,” she—quietly – said: ‘yes’; no", "hi , she , quietly , said , yes , no"),
+        ("What?! Wow!!! Well… ok...", "what ? | wow ! | well . | ok"),
+        ("...and (so) on", "and , so , on"),
+        ("he\x00l\x07lo\x1b", "hello"),
+        ("R&amp;D &lt;b&gt;", "R and D"),
+        ("ok привет 你好 ok", "ok ok"),
+    ],
+)
+def test_markup_and_symbols(text: str, expected: str, lexicon: Lexicon) -> None:
+    """Markdown, emoji, control characters and unknown symbols are not spoken; punctuation folds to four marks."""
+    check(text, expected, lexicon)
+
+
+@pytest.mark.parametrize("text", ["", "😀👍", "\x00\x01", " \n\n ", "... ?! --", "❤️ :)", "\ud83d", "```\nx = 1\n```", "你好"])
+def test_nothing_to_say(text: str, lexicon: Lexicon) -> None:
+    """Text without anything speakable gives nothing at all."""
+    assert said(text, lexicon) == ""
+
+
+def test_source_spelling(lexicon: Lexicon) -> None:
+    """The first word said for a piece of text carries its spelling, the others none."""
+    normaliser = Normaliser(lexicon)
+    items = normaliser.push('"Café," Dr. Li paid $2.50!') + normaliser.finish()
+    words = [(item.text, item.source) for item in items if isinstance(item, PlainWord)]
+    assert words[:5] == [("cafe", "Café"), ("doctor", "Dr."), ("li", "Li"), ("paid", "paid"), ("two", "$2.50")]
+    assert {source for _, source in words[5:]} == {""}
+
+
+@pytest.mark.parametrize(
+    ("arrived", "heard"),
+    [("Hello the", ["hello"]), ("Hello there ", ["hello", "there"]), ("It is 10:00 ", ["it", "is"]), ("See /help me", ["see", "help"])],
+)
+def test_words_come_early(arrived: str, heard: list[str], lexicon: Lexicon) -> None:
+    """A word is given out at the space after it; only numbers and abbreviations wait for the next one."""
+    items = Normaliser(lexicon).push(arrived)
+    assert [item.text for item in items if isinstance(item, PlainWord)] == heard
+
+
+def test_sentence_end_comes_with_the_space(lexicon: Lexicon) -> None:
+    """A full stop and a space end the sentence at once."""
+    assert Normaliser(lexicon).push("Yes. ")[-2:] == [Pause("."), SentenceEnd()]
+
+
+@settings(deadline=None)
+@given(text=TEXTS, data=st.data())
+@example(text="at 10:00 p.m. Then /T AH0/ ok. 1. x", data=None)
+def test_chunks_do_not_matter(text: str, data: st.DataObject | None, lexicon: Lexicon) -> None:
+    """Any chunking of the input gives the same items."""
+    sizes = [1] * len(text) if data is None else data.draw(st.lists(st.integers(0, 9), max_size=len(text)))
+    whole, chunked = Normaliser(lexicon), Normaliser(lexicon)
+    expected = whole.push(text) + whole.finish()
+    items, place = [], 0
+    for size in [*sizes, len(text)]:
+        items += chunked.push(text[place : place + size])
+        place += size
+    assert items + chunked.finish() == expected
+
+
+@settings(deadline=None)
+@given(text=TEXTS)
+def test_items_are_well_formed(text: str, lexicon: Lexicon) -> None:
+    """Sentences begin with a word and end with one closing mark; commas stand between words; words are plain letters."""
+    normaliser = Normaliser(lexicon)
+    previous: object = SentenceEnd()
+    for item in normaliser.push(text) + normaliser.finish():
+        if isinstance(item, PlainWord):
+            assert item.phones or (item.text.isascii() and item.text.replace("'", "").isalpha())
+            assert item.text.islower() or len(item.text) == 1 or item.phones
+        elif isinstance(item, Pause):
+            assert isinstance(previous, PlainWord)
+        else:
+            assert isinstance(previous, Pause)
+            assert previous.mark != ","
+        previous = item
+    assert isinstance(previous, SentenceEnd)
+
+
+@pytest.mark.parametrize("unit", ["Pay $5 now, Dr. Li. ", "a", "1", "/T ", "[](", "((", "x@", "\n"])
+def test_long_text_is_linear(unit: str, lexicon: Lexicon) -> None:
+    """100 kB takes seconds at most and no more memory than its output; nothing much is held back."""
+    text = (unit * 100_000)[:100_000]
+    normaliser = Normaliser(lexicon)
+    tracemalloc.start()
+    started_s = time.process_time()
+    for place in range(0, len(text), 1000):
+        normaliser.push(text[place : place + 1000])
+    used_s, (_, peak) = time.process_time() - started_s, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used_s < 20  # about 2 s untraced
+    assert peak < 4_000_000
+    assert len(normaliser.finish()) < 500
+
+
+def test_normaliser_is_as_new_after_finish(lexicon: Lexicon) -> None:
+    """What came before `finish` leaves no trace."""
+    normaliser = Normaliser(lexicon)
+    normaliser.push("```\ncode")
+    normaliser.finish()
+    assert [item.text for item in normaliser.push("Hello ") if isinstance(item, PlainWord)] == ["hello"]
+
+
+def test_spoken_form() -> None:
+    """Both sides of a word error rate become the same plain words."""
+    assert spoken_form("It's $23.50 at 3:45 p.m., Dr. Li!") == (
+        "it's twenty three dollars and fifty cents at three forty five p m doctor li"
+    )
+    assert spoken_form("Its 9 AM.") == spoken_form("its nine a m")
