@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto
 
 from voicestack.runtime import names
+from voicestack.runtime.cue_clock import COLUMN_ROWS
 
 from .graph_writer import MICROSOFT, FloatArray, GraphWriter, WeightFile, Weights
 from .specs import GeneratorConfig
@@ -22,7 +23,7 @@ def with_null_row(codebooks: FloatArray) -> FloatArray:
 
 
 def build_backbone(weights: Weights, config: GeneratorConfig, shared: WeightFile) -> onnx.ModelProto:
-    """The graph text_ids [B,S,3], codes [B,S,n_vq] and caches -> hidden [B,d_model] of each stream's last row."""
+    """The graph text_ids [B,S,9], codes [B,S,n_vq] and caches -> hidden [B,d_model] of each stream's last row."""
     g = GraphWriter("backbone", shared, names.WEIGHTS_FILE)
     text = g.input(names.TEXT, INT64, ["batch", "rows", names.TEXT_IDS])
     codes = g.input(names.CODES, INT64, ["batch", "rows", config.n_vq])
@@ -59,17 +60,17 @@ def feed_forward(g: GraphWriter, weights: Weights, name: str, x: str) -> str:
 
 
 def _embed(g: GraphWriter, weights: Weights, config: GeneratorConfig, text: str, codes: str) -> str:
-    parts = [g.op("Squeeze", part, g.ints(2)) for part in g.split(text, 1, 1, 1)]
-    rows = [
-        g.op("Gather", g.weight(f"{name}.weight", weights[f"{name}.weight"]), part)
-        for name, part in zip(("unit_a", "unit_b", "control"), parts, strict=True)
-    ]
+    # One table for all columns: column c's ids start behind the rows of the columns before it.
+    starts = np.cumsum((0, *COLUMN_ROWS[:-1])).tolist()
+    text_table = g.weight("text_table.weight", weights["text_table.weight"])
+    columns = g.op("Gather", text_table, g.op("Add", text, g.ints(*starts)))
+    words = g.op("ReduceSum", columns, g.ints(2), keepdims=0)
     # One table for all layers: layer j's codes start at row j * (codebook + 1).
     table = g.reshape(g.weight("codebooks", with_null_row(weights["codebooks"])), -1, config.latent)
     offsets = g.ints(*(np.arange(config.n_vq) * (config.codebook + 1)).tolist())
     vectors = g.op("Gather", table, g.op("Add", codes, offsets))
     stack = g.linear(g.reshape(vectors, 0, 0, -1), "code_in", weights["code_in.weight"])
-    return g.op("Sum", *rows, stack)
+    return g.op("Add", words, stack)
 
 
 def _attention(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from voicestack.runtime import names
 from voicestack.runtime.bundle import Bundle
+from voicestack.runtime.cue_clock import COLUMN_ROWS
 
 from . import reference
 from .graph_writer import FloatArray, Weights, rounded
@@ -76,9 +77,7 @@ def check_backbone(bundle: Bundle, w: reference.Tensors, config: GeneratorConfig
     draw = np.random.default_rng(1)
     lengths = np.zeros(3, np.int64)
     rows = 40
-    units = len(w["unit_a.weight"])
-    tops = (units, units, config.control_rows)
-    text = np.stack([draw.integers(0, top, (len(lengths), rows)) for top in tops], -1)
+    text = np.stack([draw.integers(0, top, (len(lengths), rows)) for top in COLUMN_ROWS], -1)
     codes = draw.integers(0, config.codebook + 1, (len(lengths), rows, config.n_vq))
     expected = [
         reference.backbone_forward(w, config, torch.from_numpy(text[b]), torch.from_numpy(codes[b])).numpy()

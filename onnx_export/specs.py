@@ -21,7 +21,6 @@ class GeneratorConfig:
     latent: int = 64
     n_vq: int = 32
     codebook: int = 1024
-    control_rows: int = 257
     rope_theta: float = 10_000.0
     eps: float = 1e-6
 

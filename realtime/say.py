@@ -156,8 +156,8 @@ class _Run:
             if not self._meter.audio_s:
                 self._cold_start_s = desk.process_age_s()
             self._meter.add(chunk.pcm, arrived_s=arrived_s, work_s=arrived_s - asked_s - waited_s, waited_s=waited_s)
-            self._tell(chunk, arrived_s)
             self._sinks.write(chunk.pcm)
+            self._tell(chunk, arrived_s)
         if not self._meter.audio_s:
             raise InputError("the text holds nothing that can be spoken; give it at least one word")
 

@@ -57,7 +57,7 @@ class Backbone:
         """
         hidden = np.empty((len(rows), self._hidden.shape[1]), np.float32)
         done = 0
-        for count in _spans(rows):
+        for count in slice_counts(rows):
             part = slice(done, done + count)
             taken = np.asarray(rows[part])
             first, end = rows[done], rows[done + count - 1] + 1
@@ -107,16 +107,16 @@ class Backbone:
         return _Call(text_ids, codes, query_lengths, self._session.bind(inputs, outputs))
 
 
-def _spans(rows: Sequence[int]) -> list[int]:
-    """Cut rising rows into runs whose slices of the cache are at most `ROWS_PER_CALL` wide and nearly equal."""
+def slice_counts(rows: Sequence[int]) -> list[int]:
+    """How many of some rising rows each slice of the cache takes: at most `ROWS_PER_CALL` wide, and nearly equal."""
     width = rows[-1] - rows[0] + 1
     calls = -(-width // ROWS_PER_CALL)
     limit = -(-width // calls)
-    spans: list[int] = []
+    counts: list[int] = []
     first = rows[0] - limit
     for row in rows:
         if row - first >= limit:
-            spans.append(0)
+            counts.append(0)
             first = row
-        spans[-1] += 1
-    return spans
+        counts[-1] += 1
+    return counts

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .cue_clock import NO_TIMING, CueClock, primer_onset
 from .names import CHANNEL_CLASSES, END, LOOKAHEAD_FRAMES, MASKED, NEXT, PRIMER_TOKENS, control_id
 from .text.phones import BEGIN_TOKEN, END_TOKEN, NO_TOKEN, Token
 
-Row = tuple[int, int, int]
-"""The text side of one backbone row: two units and the control."""
-_PRIMER_SPACING, _PRIMER_LAST = 2, 5
+Row = tuple[int, ...]
+"""The text side of one backbone row: its ids by the columns of `cue_clock.COLUMN_ROWS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class CuedFeed:
     _end_fed: bool = False
     _begun: bool = False
     _next: bool = False
+    _clock: CueClock = field(default_factory=CueClock)
 
     def push(self, tokens: Sequence[Token], word: str | None = None) -> None:
         """Append the tokens of one word or mark; `word` is what its cue is to be called."""
@@ -86,6 +87,11 @@ class CuedFeed:
         return self._begun
 
     @property
+    def tokens_left(self) -> int:
+        """How many tokens were pushed and not taken yet, the end among them."""
+        return len(self._queue)
+
+    @property
     def channel_bias(self) -> NDArray[np.float32]:
         """What channel 0 may be now, float32 [3]: END only after all text was taken, NEXT only before that."""
         return _AFTER_END if self._end_fed else _BEFORE_END
@@ -94,12 +100,13 @@ class CuedFeed:
         """Make the next rows: the whole prefix at first, then one at a time. Only when `ready`."""
         if not self._begun:
             self._begun = True
-            taken = [self._take(min(_PRIMER_SPACING * place, _PRIMER_LAST)) for place in range(self._primer_length())]
+            taken = [self._take(primer_onset(place)) for place in range(self._primer_length())]
             tokens = [BEGIN_TOKEN, *taken]
         else:
             tokens = [self._take(self.frames + LOOKAHEAD_FRAMES) if self._next else NO_TOKEN]
         left = None if self.target_frames is None else self.target_frames - self.frames
-        return [(*token, control_id(left)) for token in tokens]
+        timings = [NO_TIMING] * (len(tokens) - 1) + [self._clock.timing(self.frames)]
+        return [(*token, control_id(left), *timing) for token, timing in zip(tokens, timings, strict=True)]
 
     def heed(self, channel: int) -> None:
         """Take note of channel 0 of the frame that came of the last row."""
@@ -112,6 +119,7 @@ class CuedFeed:
 
     def _take(self, onset: int) -> Token:
         token, word = self._queue.popleft()
+        self._clock.cue(token, onset)
         self.tokens_fed += 1
         self._end_fed = token == END_TOKEN
         if word is not None:

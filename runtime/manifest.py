@@ -235,10 +235,10 @@ def _object(value: Any, field: str, path: Path) -> dict[str, Any]:
     return typing.cast(dict[str, Any], value)
 
 
-def _list(value: Any, field: str, path: Path) -> list[Any]:
+def _list(value: Any, field: str, path: Path) -> typing.Sequence[Any]:
     if not isinstance(value, list):
         raise _wrong(path, field, "a list", value)
-    return typing.cast(list[Any], value)
+    return typing.cast(typing.Sequence[Any], value)
 
 
 def _wrong(path: Path, field: str, expected: str, value: Any) -> BundleError:

@@ -32,8 +32,8 @@ PRIMER_TOKENS = 3
 LOOKAHEAD_FRAMES = 6
 MAX_POSITIONS = 8192
 """Rows (frames and prefix) one stream may have: the length of the graph's rotary table."""
-TEXT_IDS = 3
-"""Ids of one row's text side: two units and the control."""
+TEXT_IDS = 9
+"""Ids of one row's text side; `cue_clock.py` says what they are."""
 MASKED = -1e9
 """What a forbidden class or rank is biased with."""
 

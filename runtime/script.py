@@ -22,6 +22,7 @@ class Script:
         self._there = isinstance(text, str)
         self._pieces = _pieces([text] if isinstance(text, str) else text)
         self._events: deque[TextEvent] = deque()
+        self._handed: TextEvent | None = None
         self._read = False
 
     def has_more(self) -> bool:
@@ -44,11 +45,19 @@ class Script:
             if not self._events and self._there and not self._read:
                 self.wait()
             elif self._events:
-                _hand_on(self._events.popleft(), feed)
+                self._handed = self._events.popleft()
+                _hand_on(self._handed, feed)
             elif self._read:
                 feed.finish()
             else:
                 return
+
+    def take_back(self, feed: CuedFeed) -> None:
+        """Take back the word before which a feed was cut off, if none of it was taken."""
+        # The feed is given one event at a time, so no more than the last can be left in it.
+        word = self._handed
+        if isinstance(word, Word) and feed.tokens_left == len(word.tokens):
+            self._events.appendleft(word)
 
     def wait(self) -> None:
         """Read one more piece, or learn that there is none."""

@@ -64,6 +64,11 @@ class Speaker:
         self._engine = Engine(bundle)
         self._codec = Codec(bundle.codec_decoder(), bundle.manifest)
 
+    @property
+    def sample_rate_hz(self) -> int:
+        """Samples of one second of a chunk's pcm."""
+        return self._manifest.sample_rate_hz
+
     def speak(
         self,
         text: str | Iterable[str],
@@ -113,6 +118,7 @@ class Speaker:
                     voice.frames.append(result.codes)
                 if stream.done or len(voice.frames) == _CHUNK_FRAMES[min(progress.chunks, len(_CHUNK_FRAMES) - 1)]:
                     yield voice.chunk(result.event)
+            script.take_back(stream.feed)
         finally:
             self._engine.release(stream)
 

@@ -11,8 +11,8 @@ import numpy as np
 from voicestack.onnx_export.bundle_writer import VoiceFacts, write_bundle
 from voicestack.onnx_export.graph_writer import FloatArray, Weights
 from voicestack.onnx_export.specs import CodecConfig, GeneratorConfig
+from voicestack.runtime.cue_clock import COLUMN_ROWS
 from voicestack.runtime.manifest import Manifest, SamplingDefaults, TemperatureBand
-from voicestack.runtime.text.phones import UNITS
 
 TINY_GENERATOR = GeneratorConfig(
     d_model=32, layers=2, heads=2, kv_heads=1, head_dim=16, ffn=48,
@@ -64,9 +64,7 @@ def random_generator_weights(config: GeneratorConfig = TINY_GENERATOR, seed: int
     c, d, local = config, config.d_model, config.local_d
     return {
         "codebooks": matrix(c.n_vq, c.codebook, c.latent, scale=0.5),
-        "unit_a.weight": matrix(len(UNITS), d, scale=0.5),
-        "unit_b.weight": matrix(len(UNITS), d, scale=0.5),
-        "control.weight": matrix(c.control_rows, d, scale=0.5),
+        "text_table.weight": matrix(sum(COLUMN_ROWS), d, scale=0.3),
         "code_in.weight": matrix(d, c.n_vq * c.latent),
         **layers("layers", c.layers, d, c.heads, c.kv_heads, c.head_dim, c.ffn),
         "norm.weight": 1 + matrix(d, scale=0.1),

@@ -29,6 +29,7 @@ _SHALLOW_DEPTH = 8
 _FULL_SHARE, _SHALLOW_SHARE = 0.025, 0.325
 """Shares of the frames whose stack is scored at full depth, and at 8 layers only; channel 0 is scored on every frame."""
 
+_REGRESSION_WEIGHT = 6.0
 _HIDDEN_MATRICES = ("code_in.weight", "local_in.weight")
 _LAYER_STACKS = ("local_out", "local_code_in")
 """One matrix per layer; the deep layers are scored on few frames, so they take smaller steps."""
@@ -102,7 +103,7 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Right-padded rows. text_ids [B, S, 3], history [B, S, n_vq], channel [B, S] (-1 = not scored), codes [B, S, n_vq]."""
+    """Right-padded rows. text_ids [B, S, 9], history [B, S, n_vq], channel [B, S] (-1 = not scored), codes [B, S, n_vq]."""
 
     text_ids: Tensor
     history: Tensor
@@ -120,7 +121,7 @@ def collate(examples: list[Example], draws: np.random.Generator, *, letters: boo
         rows.append(serialise(tokens, starts_s, example.codes.astype(np.int64), with_length=with_length))
     size, steps = len(rows), max(len(row.text_ids) for row in rows)
     n_vq = rows[0].codes.shape[1]
-    text_ids = np.zeros((size, steps, 3), np.int64)
+    text_ids = np.zeros((size, steps, rows[0].text_ids.shape[1]), np.int64)
     history = np.full((size, steps, n_vq), 1024, np.int64)
     channel = np.full((size, steps), -1, np.int64)
     codes = np.full((size, steps, n_vq), 1024, np.int64)
@@ -148,8 +149,9 @@ def spoil(history: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def losses(model: Generator, batch: Batch, history: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
-    """(weighted loss, channel NLL, NLL per layer [n_vq]); without a generator every frame is scored at full depth."""
+    """(weighted loss, channel NLL, NLL per layer [n_vq]); without a generator no regression, every frame at full depth."""
     hidden = model.backbone(batch.text_ids, history)
+    regression = _regression(model, hidden, batch.codes) if generator is not None else torch.zeros(())
     scored = batch.channel >= 0
     hidden, channel, codes = hidden[scored], batch.channel[scored], batch.codes[scored]
     spoken = codes[:, 0] != 1024
@@ -174,7 +176,16 @@ def losses(model: Generator, batch: Batch, history: Tensor, generator: torch.Gen
     channel_nll = channel_total / len(channel)
     layers_nll = torch.stack([total / max(1, count) for total, count in zip(layer_sums, layer_counts, strict=True)])
     weights = _LAYER_WEIGHTS[:n_vq]
-    return 3 * channel_nll + (layers_nll * weights).sum() / weights.sum() * 3, channel_nll, layers_nll
+    loss = 3 * channel_nll + (layers_nll * weights).sum() / weights.sum() * 3 + _REGRESSION_WEIGHT * regression
+    return loss, channel_nll, layers_nll
+
+
+def _regression(model: Generator, hidden: Tensor, codes: Tensor) -> Tensor:
+    """Share of the latent's energy that a linear map of the hidden state leaves unexplained, over all spoken frames."""
+    spoken = codes[..., 0] != 1024
+    chosen = codes[spoken]
+    latent = model.codebooks[torch.arange(chosen.shape[-1]), chosen].sum(1)
+    return F.mse_loss(model.latent_out(hidden[spoken]), latent) / latent.var()
 
 
 def train(folder: WorkFolder, *, steps: int) -> None:

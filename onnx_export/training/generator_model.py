@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voicestack.onnx_export.specs import GeneratorConfig
-from voicestack.runtime.text.phones import UNITS
+from voicestack.runtime.cue_clock import COLUMN_ROWS
 
 
 class Attention(nn.Module):
@@ -63,6 +63,7 @@ class Generator(nn.Module):
 
     codebooks: Tensor
     layer_scale: Tensor
+    text_starts: Tensor
 
     def __init__(self, config: GeneratorConfig, codebooks: Tensor) -> None:
         super().__init__()
@@ -71,9 +72,8 @@ class Generator(nn.Module):
         self.register_buffer("codebooks", F.pad(codebooks, (0, 0, 0, 1)))
         # Deep layers hold small vectors: at unit scale every layer's matrices learn at the same rate.
         self.register_buffer("layer_scale", 1 / codebooks.square().mean((1, 2)).sqrt().clamp(min=1e-4))
-        self.unit_a = nn.Embedding(len(UNITS), d, padding_idx=0)
-        self.unit_b = nn.Embedding(len(UNITS), d, padding_idx=0)
-        self.control = nn.Embedding(config.control_rows, d, padding_idx=0)
+        self.text_table = nn.Embedding(sum(COLUMN_ROWS), d)
+        self.register_buffer("text_starts", torch.tensor((0, *COLUMN_ROWS[:-1])).cumsum(0), persistent=False)
         self.code_in = nn.Linear(config.n_vq * config.latent, d, bias=False)
         self.layers = nn.ModuleList(
             Layer(d, config.heads, config.kv_heads, config.head_dim, config.ffn, config.eps)
@@ -92,18 +92,18 @@ class Generator(nn.Module):
         self.channel_out = nn.Linear(local_d, 3)
         self.local_out = nn.Parameter(torch.randn(config.n_vq, local_d, config.latent) * 0.002)
         self.local_bias = nn.Parameter(torch.zeros(config.n_vq, config.codebook))
-        for embedding in (self.unit_a, self.unit_b, self.control):
-            nn.init.normal_(embedding.weight, std=0.3)
-            embedding.weight.data[0] = 0
+        # Only for training: a regression of the whole latent, whose gradient is far less noisy than that of the codes.
+        self.latent_out = nn.Linear(d, config.latent)
+        nn.init.normal_(self.text_table.weight, std=0.2)
         for layer in [*self.layers, *self.local_layers]:
             nn.init.zeros_(layer.o.weight)
             nn.init.zeros_(layer.down.weight)
 
     def backbone(self, text_ids: Tensor, codes: Tensor) -> Tensor:
-        """text_ids int64 [B, S, 3], codes int64 [B, S, n_vq] (1024 = null) -> hidden float32 [B, S, d]."""
+        """text_ids int64 [B, S, 9], codes int64 [B, S, n_vq] (1024 = null) -> hidden float32 [B, S, d]."""
         layers = torch.arange(self.config.n_vq)
         x = self.code_in(self.codebooks[layers, codes].flatten(2))
-        x = x + self.unit_a(text_ids[..., 0]) + self.unit_b(text_ids[..., 1]) + self.control(text_ids[..., 2])
+        x = x + self.text_table(text_ids + self.text_starts).sum(2)
         rotation = rope_table(x.shape[1], self.config.head_dim, self.config.rope_theta)
         for layer in self.layers:
             x = layer(x, rotation)
@@ -133,7 +133,8 @@ class Generator(nn.Module):
 
     def graph_weights(self) -> dict[str, Tensor]:
         """The state dict as the graph writers expect it: codebooks without null row, layer scales folded in."""
-        weights = {name: value.detach() for name, value in self.state_dict().items()}
+        state = self.state_dict().items()
+        weights = {name: value.detach() for name, value in state if not name.startswith("latent_out.")}
         scale = weights.pop("layer_scale")[:, None, None]
         weights["codebooks"] = weights["codebooks"][:, :-1]
         weights["local_code_in"] = weights["local_code_in"] * scale

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from voicestack.runtime.cue_clock import COLUMN_ROWS, CueClock, primer_onset
 from voicestack.runtime.names import CONTROL_MAX, END, HOLD, LOOKAHEAD_FRAMES, NEXT, PRIMER_TOKENS
 from voicestack.runtime.text.phones import BEGIN_TOKEN, END_TOKEN, NO_TOKEN, Token, mark_token, word_tokens
 
@@ -20,7 +21,7 @@ _LETTERS_SHARE = 0.07
 class Rows:
     """One utterance: R = prefix + frames rows; row `prefix - 1 + t` produces frame t, the last one says END.
 
-    text_ids int64 [R, 3]; codes int64 [R, n_vq] (row r holds the frame before); channel int64 [R - prefix + 1].
+    text_ids int64 [R, 9]; codes int64 [R, n_vq] (row r holds the frame before); channel int64 [R - prefix + 1].
     """
 
     text_ids: NDArray[np.int64]
@@ -59,7 +60,7 @@ def serialise(tokens: list[Token], starts_s: list[float], codes: NDArray[np.int6
     """Rows of one utterance; codes int64 [frames, n_vq]."""
     frames, n_vq = codes.shape
     prefix = 1 + min(PRIMER_TOKENS, len(tokens))
-    text_ids = np.zeros((prefix + frames, 3), np.int64)
+    text_ids = np.zeros((prefix + frames, len(COLUMN_ROWS)), np.int64)
     text_ids[:, :2] = NO_TOKEN
     text_ids[:prefix, :2] = [BEGIN_TOKEN, *tokens[: prefix - 1]]
     if with_length:
@@ -67,12 +68,18 @@ def serialise(tokens: list[Token], starts_s: list[float], codes: NDArray[np.int6
         text_ids[:, 2] = 1 + left.clip(max=CONTROL_MAX)
     channel = np.full(frames + 1, HOLD, np.int64)
     channel[-1] = END
+    clock = CueClock()
+    for place, token in enumerate(tokens[: prefix - 1]):
+        clock.cue(token, primer_onset(place))
     cue = 0
     for token, start_s in zip(tokens[prefix - 1 :], starts_s[prefix - 1 :], strict=True):
         cue = max(cue + 1, int(start_s / FRAME_S) - LOOKAHEAD_FRAMES)
-        cue = min(cue, frames)
+        if cue > frames:  # More text than frames: what is left was never heard.
+            break
         text_ids[prefix - 1 + cue, :2] = token
         channel[cue - 1] = NEXT
+        clock.cue(token, cue + LOOKAHEAD_FRAMES)
+    text_ids[prefix - 1 :, 3:] = [clock.timing(frame) for frame in range(frames + 1)]
     history = np.full((prefix + frames, n_vq), 1024, np.int64)
     history[prefix:] = codes
     return Rows(text_ids, history, channel, prefix)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from . import abbreviations
 from .atoms import Atom, Atomiser, LineBreak
 from .numbers import Words, plural_currency
-from .readings import HALF_DAY, SCALES, Around, is_number, read_number
+from .readings import ENDS_HALF_DAY, SCALES, Around, is_number, read_number
 from .spelling import Speller, is_web
 from .vocabulary import DOTLESS, SYMBOLS, UNITS
 
@@ -156,10 +156,8 @@ class Normaliser:
 
     def _read_marked_up(self, atom: Atom, following: str) -> None:
         text = atom.text if is_web(atom.text) else _MARKUP.sub(_without_markup, atom.text)
-        parts = (
-            text.split() if is_web(text) else [part for word in text.split() for part in _JOINED_SENTENCES.split(word)]
-        )
-        for part in parts:
+        pieces = text.split()
+        for part in pieces if is_web(text) else [part for piece in pieces for part in _JOINED_SENTENCES.split(piece)]:
             if not _EMOTICON.fullmatch(part):
                 self._read_part(part, atom.source if part == atom.text else part, following)
 
@@ -206,10 +204,9 @@ class Normaliser:
         """An atom without letters or digits."""
         number_follows = following[:1].isdigit()
         between_numbers = number_follows and is_number(self._before)
-        if number_follows and HALF_DAY.fullmatch(self._before) and part in ("-", "–"):
+        if number_follows and ENDS_HALF_DAY.search(self._before) and part in ("-", "–"):
             self._say(["to"], part)
-            return
-        if between_numbers and part in _BETWEEN_NUMBERS:
+        elif between_numbers and part in _BETWEEN_NUMBERS:
             self._say([_BETWEEN_NUMBERS[part]], part)
         elif number_follows and part in _BEFORE_NUMBER:
             self._say(_BEFORE_NUMBER[part].split(), part)

@@ -20,9 +20,11 @@ _CODE_COMES = frozenset("code pin zip passcode password".split())
 _NO_NOUN = frozenset("was has is this as its his does".split())
 _DATE_COMES = frozenset("on by until till before after from since due".split())
 SCALES = frozenset("thousand million billion trillion".split())
+_DIALLING_PREFIX = re.compile(r"\+\d")
 _SIGNS = {"-": "minus", "+": "plus", "~": "about", "±": "plus or minus"}
 _HALF_DAY = r"[ap]\.?m\.?"
 HALF_DAY = re.compile(_HALF_DAY, re.I)
+ENDS_HALF_DAY = re.compile(rf"(?:^|\d){_HALF_DAY}$", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def _money(match: re.Match[str], around: Around) -> Words | None:
     else:
         words = numbers.money(symbol, text, scale)
     words = ["minus", *words] if sign or inner_sign else words
-    return [*words, "per", _measure_name(per)] if per else words
+    return [*words, "per", *_measure_name(per)] if per else words
 
 
 def _money_after(match: re.Match[str], around: Around) -> Words | None:
@@ -73,8 +75,8 @@ def _money_after(match: re.Match[str], around: Around) -> Words | None:
     return numbers.money(symbol, match[1])
 
 
-def _measure_name(unit: str) -> str:
-    return UNITS[unit][0] if unit in UNITS else unit.lower()
+def _measure_name(unit: str) -> Words:
+    return UNITS[unit][0].split() if unit in UNITS else [unit.lower()]
 
 
 def _phone(match: re.Match[str], around: Around) -> Words | None:
@@ -188,7 +190,9 @@ def _at_least(match: re.Match[str], around: Around) -> Words | None:
 def _whole(match: re.Match[str], around: Around) -> Words | None:
     digits, before, after = match[0], around.before, around.after
     context = {before.lower(), around.before_that.lower()}
-    if before.startswith("+") or around.before_that.startswith("+"):
+    is_subscriber = len(digits) == 4 and len(before) == len(around.before_that) == 3 and before.isdigit()
+    is_after_prefix = any(_DIALLING_PREFIX.match(text) for text in (before, around.before_that))
+    if is_after_prefix or (is_subscriber and around.before_that.isdigit()):
         return [",", *numbers.digit_by_digit(digits)]  # +1 415 555 0142
     if len(digits) >= 4 and context & _CODE_COMES:
         return numbers.digit_by_digit(digits)

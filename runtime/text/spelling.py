@@ -61,7 +61,7 @@ class Speller:
                 elif piece == ".":
                     words += ["dot"] if words else []
                 else:
-                    words += [SYMBOLS[piece]] if piece in SYMBOLS else self.word(piece, shouting=shouting)
+                    words += SYMBOLS[piece].split() if piece in SYMBOLS else self.word(piece, shouting=shouting)
         return words
 
     def word(self, piece: str, *, shouting: bool) -> Words:

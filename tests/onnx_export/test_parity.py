@@ -14,6 +14,7 @@ from tiny_bundle import (
 )
 
 from voicestack.onnx_export.bundle_writer import numpy_weights, write_bundle
+from voicestack.runtime.cue_clock import COLUMN_ROWS
 
 torch = pytest.importorskip("torch")
 from voicestack.onnx_export import parity, reference  # noqa: E402  (need torch)
@@ -35,7 +36,7 @@ def shaken(module: Generator | CodecDecoder) -> None:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter += torch.randn(parameter.shape, generator=generator) * 0.2
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
 
 
 def test_every_graph_computes_what_torch_computes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +72,7 @@ def test_the_trained_modules_compute_what_the_reference_computes() -> None:
     shaken(generator)
     shaken(decoder)
     w = generator.graph_weights()
-    text = torch.from_numpy(draw.integers(0, 100, (9, 3)))
+    text = torch.from_numpy(draw.integers(0, COLUMN_ROWS, (9, len(COLUMN_ROWS))))
     codes = torch.from_numpy(draw.integers(0, 1025, (9, 32)))
     with torch.no_grad():
         hidden = generator.backbone(text[None], codes[None])[0]

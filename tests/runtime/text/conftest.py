@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 import voicestack.runtime
 from voicestack.runtime.text import Lexicon
 
