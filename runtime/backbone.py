@@ -11,6 +11,8 @@ from . import names
 from .kv_cache import KVCache
 from .sessions import Array, GraphSession
 
+TextIds = Sequence[int]
+"""The text side of one row, TEXT_IDS ids."""
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
@@ -41,45 +43,46 @@ class Backbone:
         self._total = np.zeros((), np.int32)
         self._calls: dict[tuple[int, int, int], _Call] = {}
 
-    def prefill(self, row: int, text_ids: IntArray, codes: IntArray) -> FloatArray:
-        """Append S positions to one row: text_ids [S, 3], codes [S, n_vq] -> hidden [d_model] of the last one."""
-        count = len(text_ids)
-        call = self._call(row, row + 1, count)
-        call.text_ids[0], call.codes[0], call.query_lengths[0] = text_ids, codes, count
-        self._run(call, row, row + 1)
+    def prefill(self, row: int, text_ids: Sequence[TextIds], codes: IntArray) -> FloatArray:
+        """Append S positions to one row: S text rows, codes [n_vq] of each -> hidden [d_model] of the last one."""
+        call = self._call(row, row + 1, len(text_ids))
+        call.text_ids[0], call.codes[0] = text_ids, codes
+        self._run(call, row, [len(text_ids)])
         hidden: FloatArray = self._hidden[row].copy()
         return hidden
 
-    def decode(self, rows: Sequence[int], text_ids: IntArray, codes: IntArray) -> FloatArray:
-        """Append one position to each row: text_ids [N, 3], codes [N, n_vq] -> hidden [N, d_model].
+    def decode(self, rows: Sequence[int], text_ids: Sequence[TextIds], codes: Sequence[IntArray]) -> list[FloatArray]:
+        """Append one position to each row: its text row, its codes [n_vq] -> its hidden [d_model].
 
         `rows` are in rising order; rows between them that are not named stay as they are.
         """
-        hidden = np.empty((len(rows), self._hidden.shape[1]), np.float32)
-        done = 0
+        hidden: list[FloatArray] = []
         for count in slice_counts(rows):
-            part = slice(done, done + count)
-            taken = np.asarray(rows[part])
-            first, end = rows[done], rows[done + count - 1] + 1
-            call = self._call(first, end, 1)
-            call.text_ids[taken - first, 0], call.codes[taken - first, 0] = text_ids[part], codes[part]
-            call.query_lengths[:] = 0
-            call.query_lengths[taken - first] = 1
-            self._run(call, first, end)
-            hidden[part] = self._hidden[taken]
-            done += count
+            begin, end = len(hidden), len(hidden) + count
+            first = rows[begin]
+            counts = [0] * (rows[end - 1] + 1 - first)
+            call = self._call(first, first + len(counts), 1)
+            for place in range(begin, end):
+                index = rows[place] - first
+                counts[index] = 1
+                call.text_ids[index], call.codes[index] = text_ids[place], codes[place]
+            self._run(call, first, counts)
+            hidden += [self._hidden[row].copy() for row in rows[begin:end]]
         return hidden
 
-    def _run(self, call: _Call, first: int, end: int) -> None:
-        counts, cache = call.query_lengths, self._cache
+    def _run(self, call: _Call, first: int, counts: list[int]) -> None:
+        """Append so many positions to each row from `first` on."""
+        # Plain integers: arrays of a handful cost more than they save.
+        lengths = self._cache.lengths
+        totals = [lengths[row] + count for row, count in enumerate(counts, first)]
         for row, count in enumerate(counts, first):
-            cache.require_room(row, int(count))
-        totals = cache.lengths[first:end] + counts
+            self._cache.require_room(row, count)
+        call.query_lengths[:] = counts
         # An idle row without any position yet has nothing to say either way; -1 would be refused.
-        np.maximum(totals - 1, 0, out=self._seqlens_k[first:end])
-        self._total[...] = max(int(totals.max()), call.text_ids.shape[1])
+        self._seqlens_k[first : first + len(counts)] = [max(total - 1, 0) for total in totals]
+        self._total[()] = max(*totals, call.text_ids.shape[1])
         self._session.run(call.binding)
-        cache.lengths[first:end] = totals
+        lengths[first : first + len(counts)] = totals
 
     def _call(self, first: int, end: int, count: int) -> _Call:
         key = (first, end, count)

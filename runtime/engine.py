@@ -122,16 +122,14 @@ class Engine:
     def _prefill(self, streams: Sequence[Stream]) -> None:
         """Give the backbone each stream's prefix, which begins its row of the cache."""
         for stream in streams:
-            text_ids = np.array(stream.feed.rows(), np.int64)
-            codes = np.tile(stream.stack, (len(text_ids), 1))
-            stream.hidden = self._backbone.prefill(_row(stream), text_ids, codes)
+            stream.hidden = self._backbone.prefill(_row(stream), stream.feed.rows(), stream.stack)
 
     def _decode(self, streams: Sequence[Stream]) -> None:
         """Give the backbone one more row of each stream, all in one batch."""
         if not streams:
             return
-        text_ids = np.array([stream.feed.rows()[0] for stream in streams], np.int64)
-        codes = np.stack([stream.stack for stream in streams])
+        text_ids = [stream.feed.rows()[0] for stream in streams]
+        codes = [stream.stack for stream in streams]
         hidden = self._backbone.decode([_row(stream) for stream in streams], text_ids, codes)
         for stream, state in zip(streams, hidden, strict=True):
             stream.hidden = state
@@ -143,7 +141,7 @@ class Engine:
             group = [stream for stream in streams if stream.depth == depth]
             if group:
                 channels, codes = self._head.draw(depth, [self._head_row(stream) for stream in group])
-                results += map(_note, group, channels.tolist(), codes)
+                results += map(_note, group, channels, codes)
         return results
 
     def _head_row(self, stream: Stream) -> HeadRow:

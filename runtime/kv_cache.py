@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float32]
 class KVCache:
     """Buffers float32 [slots, kv_heads, capacity, head_dim]: `keys[layer]`, `values[layer]`.
 
-    `lengths` int32 [slots] holds the positions in use of each row; whoever runs the graph adds to it.
+    `lengths` are the positions in use of each row; whoever runs the graph adds to them.
     """
 
     def __init__(self, slots: int, layers: int, kv_heads: int, head_dim: int, capacity: int) -> None:
@@ -27,7 +27,7 @@ class KVCache:
         # Pages of a zero array cost no memory until they are written.
         self.keys: list[FloatArray] = [np.zeros(shape, np.float32) for _ in range(layers)]
         self.values: list[FloatArray] = [np.zeros(shape, np.float32) for _ in range(layers)]
-        self.lengths = np.zeros(slots, np.int32)
+        self.lengths = [0] * slots
         self.slots, self.capacity = slots, capacity
         self.rows = 0
 

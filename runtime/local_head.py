@@ -48,15 +48,19 @@ class LocalHead:
         if depth not in self._heads:
             self._heads[depth] = _Head(self._open_depth(depth), depth, self._d_model)
 
-    def draw(self, depth: int, rows: Sequence[HeadRow]) -> tuple[IntArray, IntArray]:
-        """Draw N frames of one depth; returns channel [N] and codes [N, depth]."""
+    def draw(self, depth: int, rows: Sequence[HeadRow]) -> tuple[list[int], list[IntArray]]:
+        """Draw one frame for each row, all of one depth; returns their channels and their codes [depth]."""
         self.load(depth)
         head = self._heads[depth]
         calls = -(-len(rows) // ROWS_PER_CALL)
         size = -(-len(rows) // calls)
-        drawn = [head.draw(rows[start : start + size]) for start in range(0, len(rows), size)]
-        channels, codes = zip(*drawn, strict=True)
-        return np.concatenate(channels), np.concatenate(codes)
+        channels: list[int] = []
+        codes: list[IntArray] = []
+        for start in range(0, len(rows), size):
+            drawn = head.draw(rows[start : start + size])
+            channels.extend(drawn[0].tolist())
+            codes.extend(drawn[1])
+        return channels, codes
 
 
 class _Head:
@@ -79,23 +83,30 @@ class _Head:
         self._inputs[names.RECENT_CODES] = np.zeros((ROWS_PER_CALL, depth, names.PENALTY_WINDOW), np.int64)
         self._channel = np.zeros(ROWS_PER_CALL, np.int64)
         self._codes = np.zeros((ROWS_PER_CALL, depth), np.int64)
+        self._settings: list[HeadSettings | None] = [None] * ROWS_PER_CALL
         self._bindings: dict[int, ort.IOBinding] = {}
 
     def draw(self, rows: Sequence[HeadRow]) -> tuple[IntArray, IntArray]:
-        """Draw at most `ROWS_PER_CALL` frames."""
+        """Draw at most `ROWS_PER_CALL` frames: channel [N], codes [N, depth]."""
         inputs, depth, count = self._inputs, self._depth, len(rows)
         for place, row in enumerate(rows):
             inputs[names.HIDDEN][place] = row.hidden
             inputs[names.UNIFORMS][place] = row.uniforms[: 1 + depth]
             inputs[names.CHANNEL_BIAS][place] = row.channel_bias
-            inputs[names.INV_TEMPERATURE][place] = row.settings.inv_temperature
-            inputs[names.RANK_BIAS][place] = row.settings.rank_bias
-            inputs[names.TOP_P][place] = row.settings.top_p
-            inputs[names.PENALTY][place] = row.settings.penalty
             inputs[names.RECENT_CODES][place] = row.recent_codes[:depth]
+            if self._settings[place] is not row.settings:
+                self._set(place, row.settings)
         if count not in self._bindings:
             bound = {name: array[:count] for name, array in inputs.items()}
             outputs: dict[str, Array] = {names.CHANNEL: self._channel[:count], names.CODES: self._codes[:count]}
             self._bindings[count] = self.session.bind(bound, outputs)
         self.session.run(self._bindings[count])
-        return self._channel[:count].copy(), self._codes[:count].copy()
+        return self._channel[:count], self._codes[:count].copy()
+
+    def _set(self, place: int, settings: HeadSettings) -> None:
+        """Write what stays the same from frame to frame as long as a stream keeps its place."""
+        self._settings[place] = settings
+        self._inputs[names.INV_TEMPERATURE][place] = settings.inv_temperature
+        self._inputs[names.RANK_BIAS][place] = settings.rank_bias
+        self._inputs[names.TOP_P][place] = settings.top_p
+        self._inputs[names.PENALTY][place] = settings.penalty

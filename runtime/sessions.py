@@ -35,7 +35,7 @@ class GraphSession:
 
     def signature(self) -> tuple[list[TensorInfo], list[TensorInfo]]:
         """The graph's inputs and outputs: name, type and shape of each."""
-        return self._session.get_inputs(), self._session.get_outputs()
+        return list(self._session.get_inputs()), list(self._session.get_outputs())
 
     def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> ort.IOBinding:
         """Tie arrays to the graph's inputs and outputs, without copying; all must be C-contiguous.

@@ -7,6 +7,7 @@ from .paths import WorkFolder
 
 
 def main() -> None:
+    """Run the stage the command line names."""
     parser = argparse.ArgumentParser(prog="python -m voicestack.onnx_export.training", description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("work"), help="folder for shards, checkpoints, logs, plots")
     stages = parser.add_subparsers(dest="stage", required=True)

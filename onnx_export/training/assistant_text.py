@@ -6,7 +6,7 @@ Everything is written in words, as the runtime's normaliser would speak it.
 import datetime as dt
 import random
 
-from num2words import num2words  # type: ignore[import-untyped]
+from num2words import num2words
 
 from voicestack.runtime.text.lexicon import Lexicon
 
@@ -35,8 +35,24 @@ _ITEMS = (
 _VERBS = "check change cancel confirm move send open close find start stop share print update review schedule".split()
 _WEATHER = "sunny cloudy rainy windy foggy snowy warm cold humid clear".split()
 _OPENERS = (
-    "Sure.", "Of course.", "Okay.", "Great.", "No problem.", "All right.", "Thanks for waiting.", "Got it.", "Yes.",
-    "I'm sorry.", "Good morning.", "Good evening.", "Hello.", "Hi there.", "Perfect.", "Just a moment.", "Well,", "So,",
+    "Sure.",
+    "Of course.",
+    "Okay.",
+    "Great.",
+    "No problem.",
+    "All right.",
+    "Thanks for waiting.",
+    "Got it.",
+    "Yes.",
+    "I'm sorry.",
+    "Good morning.",
+    "Good evening.",
+    "Hello.",
+    "Hi there.",
+    "Perfect.",
+    "Just a moment.",
+    "Well,",
+    "So,",
 )
 _PHRASES = (
     "Yes.", "No.", "Okay.", "Thank you.", "You're welcome.", "Good night.", "See you tomorrow.", "Please wait.",
@@ -151,7 +167,9 @@ class AssistantText:
     def _slot_time(self) -> str:
         hour, minute = self._random.randint(1, 12), self._random.choice([0, 15, 30, 45, self._random.randint(1, 59)])
         middle = "" if not minute else (" oh " if minute < 10 else " ") + spoken(minute)
-        return spoken(hour) + middle + self._pick([" A M", " P M", " P M", ""] if minute else [" A M", " P M", " o'clock"])
+        return (
+            spoken(hour) + middle + self._pick([" A M", " P M", " P M", ""] if minute else [" A M", " P M", " o'clock"])
+        )
 
     def _slot_day(self) -> str:
         return self._pick(["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"])

@@ -24,7 +24,7 @@ class AudioPool:
         self._shares = sizes / sizes.sum()
 
     def crops(self, count: int, samples: int, generator: np.random.Generator) -> Tensor:
-        """Count crops of `samples` samples, zero-padded at the end when the utterance is shorter: float32 [count, samples]."""
+        """Count crops of `samples` samples, zero-padded where the utterance ends: float32 [count, samples]."""
         batch = np.zeros((count, samples), np.float32)
         for row, pick in enumerate(generator.choice(len(self._shares), count, p=self._shares)):
             utterance = self.utterances[pick]

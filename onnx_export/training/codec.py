@@ -1,8 +1,9 @@
 """Stage `codec`: first analysis against log-mel patches and a k-means quantiser, then synthesis from the frozen codes.
 
-Splitting it so means codes exist after minutes, and the generator can be trained on them while synthesis is still learning.
+Split so, codes exist after minutes, and the generator can be trained on them while synthesis is still learning.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def _train_analysis(folder: WorkFolder) -> None:
             log.write(step=step, loss=loss.item(), l1=error.abs().mean().item(), latent_rms=size.sqrt().item())
         if step + 1 == _ANALYSIS_STEPS:
             _fit_quantiser(encoder, quantiser, pool)
-        checkpoint.save(lambda: _state(modules, step + 1), force=step + 1 == _ANALYSIS_STEPS)
+        checkpoint.save(partial(_state, modules, step + 1), force=step + 1 == _ANALYSIS_STEPS)
 
 
 def _like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
@@ -151,7 +152,7 @@ def _train_synthesis(folder: WorkFolder) -> None:
         optimiser.step()
         if step % 10 == 0 or step == _SYNTHESIS_STEPS - 1:
             log.write(step=step, loss=loss.item(), log_mel=log_mel.item(), grad_norm=norm.item())
-        checkpoint.save(lambda: _state(modules, step + 1), force=step + 1 == _SYNTHESIS_STEPS)
+        checkpoint.save(partial(_state, modules, step + 1), force=step + 1 == _SYNTHESIS_STEPS)
 
 
 def _state(modules: dict[str, Any], step: int) -> dict[str, Any]:

@@ -29,6 +29,9 @@ def mel_matrix(sample_rate_hz: int, n_fft: int, bands: int) -> Tensor:
 class LogMel(nn.Module):
     """Log-mel magnitudes; `causal` windows end at the hop they describe, otherwise they are centred."""
 
+    window: Tensor
+    mel: Tensor
+
     def __init__(self, sample_rate_hz: int, n_fft: int, hop: int, bands: int, *, causal: bool) -> None:
         super().__init__()
         self.n_fft, self.hop, self.causal = n_fft, hop, causal
@@ -36,14 +39,14 @@ class LogMel(nn.Module):
         self.register_buffer("mel", mel_matrix(sample_rate_hz, n_fft, bands), persistent=False)
 
     def magnitude(self, pcm: Tensor) -> Tensor:
-        """pcm float32 [B, samples] -> float32 [B, samples // hop, n_fft // 2 + 1]."""
+        """Of pcm float32 [B, samples] -> float32 [B, samples // hop, n_fft // 2 + 1]."""
         before = self.n_fft - self.hop if self.causal else (self.n_fft - self.hop) // 2
         after = 0 if self.causal else self.n_fft - self.hop - before
         frames = F.pad(pcm, (before, after)).unfold(1, self.n_fft, self.hop)
         return torch.fft.rfft(frames * self.window).abs()
 
     def forward(self, pcm: Tensor) -> Tensor:
-        """pcm float32 [B, samples] -> log-mel float32 [B, samples // hop, bands]."""
+        """Of pcm float32 [B, samples] -> log-mel float32 [B, samples // hop, bands]."""
         return torch.log(self.magnitude(pcm) @ self.mel + _LOG_FLOOR)
 
 
@@ -99,7 +102,7 @@ class Encoder(nn.Module):
         self.latent_out = nn.Linear(d, config.latent)
 
     def patches(self, pcm: Tensor) -> Tensor:
-        """pcm float32 [B, frames * 1920] -> normalised log-mel patches [B, frames, 8 * bands]."""
+        """Of pcm float32 [B, frames * 1920] -> normalised log-mel patches [B, frames, 8 * bands]."""
         log_mel = (self.log_mel(pcm) + 4.0) / 2.5
         return log_mel.reshape(log_mel.shape[0], -1, self.columns * self.config.mel_bands)
 
@@ -127,8 +130,8 @@ class PatchDecoder(nn.Module):
 class ResidualQuantiser(nn.Module):
     """32 Euclidean codebooks in sequence, each fitted by k-means to what the ones before it left over.
 
-    Moving averages under a moving encoder were tried first: the latents grew away from the lagging entries and the first
-    layers collapsed to two entries in use. Fitted after the encoder is done, all entries are used.
+    Moving averages under a moving encoder were tried first: the latents grew away from the lagging entries, and the
+    first layers collapsed to two entries in use. Fitted after the encoder is done, all entries are used.
     """
 
     codebooks: Tensor
@@ -177,7 +180,7 @@ class CodecDecoder(nn.Module):
         d, bins = config.d, config.n_fft // 2 + 1
         self.latent_in = nn.Linear(config.latent, d)
         self.stages = nn.ModuleList(
-            nn.ModuleList(Block(d, config.ffn, kernel, config.eps) for _ in range(count))
+            nn.Sequential(*(Block(d, config.ffn, kernel, config.eps) for _ in range(count)))
             for count, kernel in zip(config.blocks, config.kernels, strict=True)
         )
         self.upsamples = nn.ModuleList(nn.Linear(d, 2 * d) for _ in config.blocks[1:])
@@ -192,8 +195,7 @@ class CodecDecoder(nn.Module):
             if index:
                 doubled = self.upsamples[index - 1](x)
                 x = doubled.reshape(x.shape[0], 2 * x.shape[1], x.shape[2])
-            for block in stage:
-                x = block(x)
+            x = stage(x)
         magnitude, phase = self.out(self.out_norm(x)).chunk(2, -1)
         magnitude = torch.exp(magnitude.clamp(max=self.config.max_log_magnitude))
         spectrum = torch.complex(magnitude * torch.cos(phase), magnitude * torch.sin(phase))

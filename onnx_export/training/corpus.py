@@ -64,8 +64,8 @@ def _paragraphs() -> Iterator[str]:
 
 
 def _chatterbot() -> Iterator[str]:
-    import chatterbot_corpus  # type: ignore[import-untyped]
-    import yaml  # type: ignore[import-untyped]
+    import chatterbot_corpus
+    import yaml
 
     folder = Path(chatterbot_corpus.__file__).parent / "data" / "english"
     for file in sorted(folder.glob("*.yml")):

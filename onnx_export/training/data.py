@@ -125,9 +125,7 @@ def _speak_shard(teacher: Teacher, shard: int, sentences: list[str], lexicon: Le
         words = spoken_words(text, lexicon)
         length_scale = 1.0 if generator.random() < 0.6 else round(generator.uniform(0.85, 1.25), 3)
         speech = teacher.speak(words, length_scale=length_scale)
-        yield Utterance(
-            text, [(w.text, w.phones, w.mark) for w in words], speech.onsets_s, length_scale, speech.pcm
-        )
+        yield Utterance(text, [(w.text, w.phones, w.mark) for w in words], speech.onsets_s, length_scale, speech.pcm)
 
 
 def _write_shard(folder: Path, shard: int, utterances: list[Utterance]) -> None:

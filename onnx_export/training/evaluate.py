@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the shipped voice against its teacher, sentence by sentence, by a recogniser and a speaker embedder.
+"""Stage `evaluate`: the shipped voice beside its teacher, sentence by sentence, by a recogniser and a speaker judge.
 
 Every judged sentence is one line of `evaluate/results.jsonl`, keyed by the weights it was made with: an interrupted
 run goes on where it stopped, and another bundle is measured anew. The summary goes to `evaluation.json` and a plot.
@@ -7,7 +7,7 @@ run goes on where it stopped, and another bundle is measured anew. The summary g
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ from voicestack.runtime.text.phones import LETTERS, NONE, UNITS
 from .codec import load_analysis
 from .codec_model import CodecDecoder
 from .data import held_out
-from .judges import Recogniser, SpeakerJudge, word_errors
+from .judges import Recogniser, SpeakerJudge
 from .paths import LEXICON, VOICE, WorkFolder
 from .summary import draw, summarise
 from .teacher import SpokenWord, Teacher
+from .word_errors import word_errors
 
 PREFIXES = (1, 3, 6, 8, 16, 32)
 PREFIX_SENTENCES = 40
@@ -74,14 +75,14 @@ def run(folder: WorkFolder, *, limit: int | None = None) -> dict[str, Any]:
 
 def _jobs(bench: "_Bench", sentences: list[Sentence]) -> Iterator[tuple[str, Sentence, Callable[[], dict[str, Any]]]]:
     for sentence in sentences:
-        yield "teacher", sentence, lambda s=sentence: bench.judge_teacher(s)
-        yield "voice", sentence, lambda s=sentence: bench.judge_voice(s)
+        yield "teacher", sentence, partial(bench.judge_teacher, sentence)
+        yield "voice", sentence, partial(bench.judge_voice, sentence)
     everyday = [sentence for sentence in sentences if sentence.group == "everyday"]
     for sentence in everyday[:DURATION_SENTENCES]:
-        yield "duration", sentence, lambda s=sentence: bench.judge_duration(s)
+        yield "duration", sentence, partial(bench.judge_duration, sentence)
     for sentence in everyday[:PREFIX_SENTENCES]:
         for depth in PREFIXES:
-            yield f"codec_{depth}", sentence, lambda s=sentence, d=depth: bench.judge_codec(s, d)
+            yield f"codec_{depth}", sentence, partial(bench.judge_codec, sentence, depth)
 
 
 class _Results:
@@ -205,7 +206,7 @@ class _Bench:
 
 
 def teacher_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
-    """What the runtime's front end makes of a text, as words for the teacher; letters of unknown words by their names."""
+    """What the runtime's front end makes of a text, as words for the teacher; unknown words by their letters' names."""
     front_end = TextFrontEnd(lexicon)
     words: list[SpokenWord] = []
     for event in front_end.push(text) + front_end.finish():

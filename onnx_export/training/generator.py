@@ -1,6 +1,7 @@
 """Stage `generator`: backbone and local head on the codes of the frozen codec."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ _VALIDATION_UTTERANCES = 48
 _LAYER_WEIGHTS = torch.tensor([3.0] * 3 + [2.0] * 3 + [1.0] * 26)
 _SHALLOW_DEPTH = 8
 _FULL_SHARE, _SHALLOW_SHARE = 0.025, 0.325
-"""Shares of the frames whose stack is scored at full depth, and at 8 layers only; channel 0 is scored on every frame."""
+"""Shares of the frames whose stack is scored at full depth, and at 8 layers only; channel 0 is scored on every one."""
 
 _REGRESSION_WEIGHT = 6.0
 _HIDDEN_MATRICES = ("code_in.weight", "local_in.weight")
@@ -67,8 +68,7 @@ class Examples:
             with np.load(kept) as arrays:
                 split = np.split(arrays["codes"], arrays["ends"][:-1])
             self._shards[path.stem] = [
-                Example(u.words, u.onsets_s, u.length_scale, codes)
-                for u, codes in zip(utterances, split, strict=True)
+                Example(u.words, u.onsets_s, u.length_scale, codes) for u, codes in zip(utterances, split, strict=True)
             ]
 
     @torch.no_grad()
@@ -103,7 +103,7 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Right-padded rows. text_ids [B, S, 9], history [B, S, n_vq], channel [B, S] (-1 = not scored), codes [B, S, n_vq]."""
+    """Right-padded: text_ids [B, S, 9], history [B, S, n_vq], channel [B, S] (-1: not scored), codes [B, S, n_vq]."""
 
     text_ids: Tensor
     history: Tensor
@@ -135,7 +135,7 @@ def collate(examples: list[Example], draws: np.random.Generator, *, letters: boo
 
 
 def spoil(history: Tensor, generator: torch.Generator) -> Tensor:
-    """History as imperfect as at generation: some codes wrong, some frames gone, some utterances remembered shallowly."""
+    """History as imperfect as at generation: some codes wrong, some frames gone, some utterances cut to a depth."""
     size, steps, n_vq = history.shape
     heard = history != 1024
     rate = torch.rand(size, 1, 1, generator=generator) * 0.15
@@ -148,8 +148,10 @@ def spoil(history: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(gone | (torch.arange(n_vq) >= depth), 1024, spoiled)
 
 
-def losses(model: Generator, batch: Batch, history: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
-    """(weighted loss, channel NLL, NLL per layer [n_vq]); without a generator no regression, every frame at full depth."""
+def losses(
+    model: Generator, batch: Batch, history: Tensor, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(weighted loss, channel NLL, NLL per layer [n_vq]); without a generator every frame is scored at full depth."""
     hidden = model.backbone(batch.text_ids, history)
     regression = _regression(model, hidden, batch.codes) if generator is not None else torch.zeros(())
     scored = batch.channel >= 0
@@ -215,7 +217,7 @@ def train(folder: WorkFolder, *, steps: int) -> None:
             log.write(step=step, loss=loss.item(), channel=channel_nll.item(), layers=_rounded(layers_nll))
         if (step + 1) % 200 == 0 or step + 1 == steps:
             log.write(step=step + 1, **_validate(model, examples))
-        checkpoint.save(lambda: _state(step + 1, model, optimisers), force=step + 1 == steps)
+        checkpoint.save(partial(_state, step + 1, model, optimisers), force=step + 1 == steps)
 
 
 def load_generator(folder: WorkFolder) -> Generator:
@@ -238,7 +240,9 @@ def _validate(model: Generator, examples: Examples) -> dict[str, Any]:
 def _build(examples: Examples) -> tuple[Generator, dict[str, torch.optim.Optimizer]]:
     torch.manual_seed(_SEED)
     model = Generator(GeneratorConfig(), examples._quantiser.codebooks)
-    matrices, stacks, others = [], [], []
+    matrices: list[Tensor] = []
+    stacks: list[Tensor] = []
+    others: list[Tensor] = []
     for name, parameter in model.named_parameters():
         hidden = ("layers." in name and parameter.ndim == 2) or name in _HIDDEN_MATRICES
         (matrices if hidden else stacks if name in _LAYER_STACKS else others).append(parameter)

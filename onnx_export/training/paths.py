@@ -17,10 +17,12 @@ class WorkFolder:
 
     @property
     def sentences(self) -> Path:
+        """The corpus sentences, shuffled; the first hundred are held out."""
         return self.root / "sentences.txt"
 
     @property
     def shards(self) -> Path:
+        """The folder of spoken shards."""
         return self.root / "shards"
 
     def shard_files(self) -> list[Path]:

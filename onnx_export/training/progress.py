@@ -55,7 +55,7 @@ def learning_rate_factor(step: int, *, warm_up: int, total: int, floor: float = 
 
 
 def trapezoid(step: int, *, warm_up: int, total: int, decay_share: float = 0.3) -> float:
-    """Warm-up, a plateau, and a linear fall to 2 % over the last `decay_share`; raising `total` prolongs the plateau."""
+    """Warm-up, a plateau, a linear fall to 2 % over the last `decay_share`; raising `total` prolongs the plateau."""
     left = (total - step) / (decay_share * total)
     return min((step + 1) / warm_up, 1.0, max(0.02, left))
 

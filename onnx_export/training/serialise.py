@@ -78,8 +78,11 @@ def serialise(tokens: list[Token], starts_s: list[float], codes: NDArray[np.int6
             break
         text_ids[prefix - 1 + cue, :2] = token
         channel[cue - 1] = NEXT
-        clock.cue(token, cue + LOOKAHEAD_FRAMES)
-    text_ids[prefix - 1 :, 3:] = [clock.timing(frame) for frame in range(frames + 1)]
+    for frame in range(frames + 1):
+        row = text_ids[prefix - 1 + frame]
+        if frame and channel[frame - 1] == NEXT:
+            clock.cue((int(row[0]), int(row[1])), frame + LOOKAHEAD_FRAMES)
+        row[3:] = clock.timing(frame)
     history = np.full((prefix + frames, n_vq), 1024, np.int64)
     history[prefix:] = codes
     return Rows(text_ids, history, channel, prefix)

@@ -70,17 +70,33 @@ def draw(summary: dict[str, Any], picture: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
     groups, rates = ("everyday", "corpus"), summary["wer_percent"]
     for offset, (system, colour) in zip((-0.2, 0.2), (("teacher", "#8da0b3"), ("voice", "#d9713c")), strict=True):
-        bars = left.bar([place + offset for place in range(2)], [rates[f"{system}_{g}"] for g in groups], 0.38,
-                        label=system, color=colour)
+        bars = left.bar(
+            [place + offset for place in range(2)],
+            [rates[f"{system}_{g}"] for g in groups],
+            0.38,
+            label=system,
+            color=colour,
+        )
         left.bar_label(bars, fmt="%.1f")
     left.set(title="word error rate, held-out sentences", ylabel="%", xticks=range(2), xticklabels=groups)
     left.legend(frameon=False)
     depths = sorted(map(int, summary["codec"]))
-    right.plot(range(len(depths)), [summary["codec"][str(d)]["wer_percent"] for d in depths], "o-", color="#d9713c",
-               label="codec alone")
+    right.plot(
+        range(len(depths)),
+        [summary["codec"][str(d)]["wer_percent"] for d in depths],
+        "o-",
+        color="#d9713c",
+        label="codec alone",
+    )
     right.axhline(summary["codec_teacher_wer_percent"], color="#8da0b3", linestyle="--", label="teacher")
-    right.set(title="codec alone: word error rate over depth", xlabel="layers decoded", xticks=range(len(depths)),
-              xticklabels=depths, ylabel="%", ylim=(0, None))
+    right.set(
+        title="codec alone: word error rate over depth",
+        xlabel="layers decoded",
+        xticks=range(len(depths)),
+        xticklabels=depths,
+        ylabel="%",
+        ylim=(0, None),
+    )
     right.legend(frameon=False)
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)

@@ -9,8 +9,6 @@ from voicestack.runtime.backbone import ROWS_PER_CALL, Backbone, slice_counts
 from voicestack.runtime.cue_clock import COLUMN_ROWS
 from voicestack.runtime.kv_cache import KVCache
 
-Rows = tuple[NDArray[np.int64], NDArray[np.int64]]
-
 
 def made(tiny: Bundle, slots: int = 8, capacity: int = 64) -> tuple[Backbone, KVCache]:
     spec = tiny.manifest.backbone
@@ -18,9 +16,10 @@ def made(tiny: Bundle, slots: int = 8, capacity: int = 64) -> tuple[Backbone, KV
     return Backbone(tiny.backbone(), cache, tiny.manifest.n_vq, spec.d_model), cache
 
 
-def some_rows(count: int, seed: int) -> Rows:
+def some_rows(count: int, seed: int) -> tuple[list[list[int]], NDArray[np.int64]]:
+    """Text rows, and one stack of codes."""
     draw = np.random.default_rng(seed)
-    return draw.integers(0, COLUMN_ROWS, (count, len(COLUMN_ROWS))), draw.integers(0, 1025, (count, 32))
+    return draw.integers(0, COLUMN_ROWS, (count, len(COLUMN_ROWS))).tolist(), draw.integers(0, 1025, 32)
 
 
 @given(st.sets(st.integers(0, 40), min_size=1))
@@ -46,10 +45,9 @@ def test_prefill_and_decode_agree(tiny: Bundle) -> None:
     cache.join()
     cache.join()
     at_once = backbone.prefill(0, text, codes)
-    for place in range(4):
-        one_by_one = backbone.decode([1], text[place : place + 1], codes[place : place + 1])
-    np.testing.assert_allclose(one_by_one[0], at_once, atol=1e-4)
-    assert cache.lengths[:2].tolist() == [4, 4]
+    one_by_one = [backbone.decode([1], [text[place]], [codes])[0] for place in range(4)]
+    np.testing.assert_allclose(one_by_one[-1], at_once, atol=1e-4)
+    assert cache.lengths[:2] == [4, 4]
 
 
 def test_rows_between_those_stepped_are_left_alone(tiny: Bundle) -> None:
@@ -59,8 +57,9 @@ def test_rows_between_those_stepped_are_left_alone(tiny: Bundle) -> None:
         cache.join()
         backbone.prefill(row, *some_rows(3, seed=row))
     before = [buffer[1].copy() for buffer in (*cache.keys, *cache.values)]
-    backbone.decode([0, 2], *some_rows(2, seed=9))
-    assert cache.lengths[:3].tolist() == [4, 3, 4]
+    text, codes = some_rows(2, seed=9)
+    backbone.decode([0, 2], text, [codes, codes])
+    assert cache.lengths[:3] == [4, 3, 4]
     for then, buffer in zip(before, (*cache.keys, *cache.values), strict=True):
         np.testing.assert_array_equal(then, buffer[1])
 
@@ -82,7 +81,8 @@ def test_a_full_row_is_refused_before_anything_is_written(tiny: Bundle) -> None:
     backbone, cache = made(tiny, capacity=5)
     cache.join()
     backbone.prefill(0, *some_rows(4, seed=3))
-    backbone.decode([0], *some_rows(1, seed=4))
+    text, codes = some_rows(1, seed=4)
+    backbone.decode([0], text, [codes])
     with pytest.raises(CapacityError, match="no room for 1 more of 5"):
-        backbone.decode([0], *some_rows(1, seed=5))
+        backbone.decode([0], text, [codes])
     assert cache.lengths[0] == 5

@@ -32,7 +32,7 @@ def test_age_is_clipped() -> None:
 
 
 def test_feed_tells_the_primer_and_the_cues() -> None:
-    """The last row of the prefix begins the first token; a cue made in frame t is the next token 6 frames ahead of it."""
+    """The last row of the prefix begins the first token; a token cued now sounds six frames later."""
     feed = CuedFeed()
     feed.push([A, B, C, D])
     feed.finish()

@@ -33,7 +33,7 @@ def test_leave_moves_the_last_row_into_the_hole() -> None:
     cache = filled([5, 3, 7])
     assert cache.leave(0) == 2
     assert cache.rows == 2
-    assert cache.lengths[:2].tolist() == [7, 3]
+    assert cache.lengths[:2] == [7, 3]
     for buffer in (*cache.keys, *cache.values):
         assert (buffer[0, :, :7] == 3).all()
         assert (buffer[1, :, :3] == 2).all()

@@ -1,0 +1,46 @@
+import pytest
+
+from voicestack.onnx_export.training.summary import summarise, word_error_rate
+from voicestack.onnx_export.training.word_errors import word_errors
+
+
+@pytest.mark.parametrize(
+    ("heard", "edits", "deleted", "inserted"),
+    [
+        ("The cat sat on the mat.", 0, 0, 0),
+        ("the CAT sat on a mat", 1, 0, 0),
+        ("the cat mat", 3, 3, 0),
+        ("the cat sat sat on on the mat", 2, 0, 1),
+        ("", 6, 6, 0),
+    ],
+)
+def test_errors_are_counted(heard: str, edits: int, deleted: int, inserted: int) -> None:
+    """Substitutions, left-out and added words are counted, and the longest runs of the last two."""
+    errors = word_errors("The cat sat on the mat", heard)
+    assert (errors.edits, errors.longest_deletion, errors.longest_insertion) == (edits, deleted, inserted)
+
+
+def test_numbers_are_compared_as_spoken() -> None:
+    """Digits and words for the same number are no error."""
+    assert word_errors("It costs $23.50.", "it costs twenty three dollars and fifty cents").edits == 0
+
+
+def test_summary_counts_skips_beyond_the_teachers() -> None:
+    """A run of missing words is a skip unless the recogniser missed as many of the teacher's."""
+    base = {"group": "everyday", "words": 10, "edits": 2, "longest_insertion": 0, "seconds": 1.0}
+    teacher = [{**base, "system": "teacher", "index": index, "longest_deletion": 2 * index} for index in range(2)]
+    voice = [
+        {
+            **base,
+            "system": "voice",
+            "index": i,
+            "longest_deletion": 2,
+            "similarity": 0.9,
+            "runaway": False,
+            "capped": False,
+        }
+        for i in range(2)
+    ]
+    summary = summarise([*teacher, *voice], {})
+    assert summary["failures"]["skips"] == 1
+    assert summary["wer_percent"]["voice_everyday"] == word_error_rate(voice) == 20.0
