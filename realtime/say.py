@@ -55,7 +55,7 @@ class Voice:
     speak: SpeakCall
     sample_rate_hz: int
     frame_samples: int
-    n_vq: int
+    depth: int
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ def load_voice() -> Voice:
     """The voice that ships with voicestack. Raises BundleError."""
     bundle = Bundle.load(default_voice_path())
     manifest = bundle.manifest
-    return Voice(Speaker(bundle).speak, manifest.sample_rate_hz, manifest.frame_samples, manifest.n_vq)
+    return Voice(Speaker(bundle).speak, manifest.sample_rate_hz, manifest.frame_samples, manifest.sampling.depth)
 
 
 def say(request: SayRequest, desk: Desk) -> None:
@@ -202,7 +202,7 @@ class _Run:
             "rtf": round(figures.rtf, 4),
             "audio_s": round(figures.audio_s, 3),
             "frames": round(figures.audio_s * self._voice.sample_rate_hz / self._voice.frame_samples),
-            "depth": self._request.depth or self._voice.n_vq,
+            "depth": self._request.depth or self._voice.depth,
             "words": [[text, round(start_s, 3)] for text, start_s in self._words],
             "underruns": underruns,
         }

@@ -71,8 +71,12 @@ class TemperatureBand:
 
 @dataclass(frozen=True, slots=True)
 class SamplingDefaults:
-    """How the voice samples unless told otherwise; `temperatures` cover the layers from coarse to fine."""
+    """How the voice samples unless told otherwise; `temperatures` cover the layers from coarse to fine.
 
+    `depth` is how many layers are generated, one of the head depths.
+    """
+
+    depth: int
     channel_temperature: float
     temperatures: tuple[TemperatureBand, ...]
     top_k: int
@@ -210,6 +214,7 @@ def _check_values(manifest: Manifest, path: Path) -> None:
         *((field, 0 < value < float("inf"), "a positive number", value) for field, value in positive.items()),
         ("text_feed", manifest.text_feed == "cued", "'cued'", manifest.text_feed),
         ("head_depths", _rising(depths, manifest.n_vq), f"rising depths up to {manifest.n_vq}", depths),
+        ("sampling.depth", sampling.depth in depths, f"one of the head depths {list(depths)}", sampling.depth),
         ("sampling.temperatures", _rising(bands, manifest.n_vq), f"rising depths up to {manifest.n_vq}", bands),
         ("sampling.top_k", sampling.top_k <= names.TOP_K, f"at most {names.TOP_K}", sampling.top_k),
         ("sampling.top_p", 0 < sampling.top_p <= 1, "above 0 and at most 1", sampling.top_p),

@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float32]
 class StreamSpec:
     """What a caller asks of one stream; InputError names what cannot be.
 
-    `depth` is how many layers are generated (None: all), `target_frames` how long it should be (None: as it comes).
+    `depth` is how many layers are generated (None: as the voice does), `target_frames` how long it should be (None: as it comes).
     """
 
     sampling: SamplingParams = field(default_factory=SamplingParams)
@@ -52,8 +52,8 @@ class Stream:
 
 
 def require_depth(depth: int | None, manifest: Manifest) -> int:
-    """The depth asked for, all layers by default; InputError when the voice has no head for it."""
-    wanted = manifest.n_vq if depth is None else depth
+    """The depth asked for, by default the voice's own; InputError when the voice has no head for it."""
+    wanted = manifest.sampling.depth if depth is None else depth
     if not isinstance(wanted, int) or wanted not in manifest.head_depths:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError(f"depth must be one of {', '.join(map(str, manifest.head_depths))}, got {wanted!r}")
     return wanted

@@ -28,6 +28,7 @@ TINY_LEXICON = {
 TINY_FACTS = VoiceFacts(
     name="tiny",
     sampling=SamplingDefaults(
+        depth=32,
         channel_temperature=1.0,
         temperatures=(TemperatureBand(3, 0.8), TemperatureBand(32, 1.0)),
         top_k=50,

@@ -19,6 +19,7 @@ from .serialise import FRAME_S
 
 LICENCE = "Apache-2.0"
 _SAMPLING = SamplingDefaults(
+    depth=8,
     channel_temperature=0.5,
     temperatures=(TemperatureBand(3, 0.6), TemperatureBand(8, 0.5), TemperatureBand(32, 0.4)),
     top_k=50,

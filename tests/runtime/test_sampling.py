@@ -9,6 +9,7 @@ from voicestack.runtime.names import MASKED, TOP_K
 from voicestack.runtime.sampling import SamplingParams, head_settings, uniforms
 
 VOICE = SamplingDefaults(
+    depth=32,
     channel_temperature=0.5,
     temperatures=(TemperatureBand(3, 0.8), TemperatureBand(32, 0.4)),
     top_k=40,
