@@ -18,7 +18,8 @@ FloatArray = NDArray[np.float32]
 class StreamSpec:
     """What a caller asks of one stream; InputError names what cannot be.
 
-    `depth` is how many layers are generated (None: as the voice does), `target_frames` how long it should be (None: as it comes).
+    `depth` is how many layers are generated (None: as the voice does), `target_frames` how long it should be (None: as
+    it comes).
     """
 
     sampling: SamplingParams = field(default_factory=SamplingParams)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
 
+from . import curves
 from .audio import AudioPool
 from .codec_model import CodecDecoder, Encoder, LogMel, PatchDecoder, ResidualQuantiser
 from .paths import WorkFolder
@@ -28,6 +29,8 @@ _LATENT_PENALTY = 0.01
 def train(folder: WorkFolder, phase: str) -> None:
     """Train one phase, `analysis` or `synthesis`, to its step count; a finished phase returns at once."""
     {"analysis": _train_analysis, "synthesis": _train_synthesis}[phase](folder)
+    stage = folder.stage(f"codec/{phase}")
+    curves.draw(stage / "log.jsonl", stage / "curves.png", f"codec, {phase}")
 
 
 def load_analysis(folder: WorkFolder) -> tuple[Encoder, ResidualQuantiser]:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from voicestack.onnx_export.specs import GeneratorConfig
 
+from . import curves
 from .codec import load_analysis
 from .data import Utterance, read_shard
 from .generator_model import Generator
@@ -217,6 +218,7 @@ def train(folder: WorkFolder, *, steps: int) -> None:
             log.write(step=step, loss=loss.item(), channel=channel_nll.item(), layers=_rounded(layers_nll))
         if (step + 1) % 200 == 0 or step + 1 == steps:
             log.write(step=step + 1, **_validate(model, examples))
+            curves.draw(stage / "log.jsonl", stage / "curves.png", "generator")
         checkpoint.save(partial(_state, step + 1, model, optimisers), force=step + 1 == steps)
 
 
