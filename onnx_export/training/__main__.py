@@ -1,52 +1,95 @@
 """`python -m voicestack.onnx_export.training {data,codec,generator,bundle,evaluate}`: one resumable command a stage."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
-from .paths import WorkFolder
+from .paths import VOICE, WorkFolder
 
 
 def main() -> None:
     """Run the stage the command line names."""
+    options = _parser().parse_args()
+    run: Callable[[argparse.Namespace, WorkFolder], None] = options.run
+    run(options, WorkFolder(options.work))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m voicestack.onnx_export.training", description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("work"), help="folder for shards, checkpoints, logs, plots")
     stages = parser.add_subparsers(dest="stage", required=True)
-    data = stages.add_parser("data", help="sentences spoken by the teacher")
+    data = _stage(stages, "data", _data, "sentences spoken by the teacher")
     data.add_argument("--hours", type=float, default=15.0)
     data.add_argument("--part", default="0/1", help="I/N: this worker makes every N-th shard from I on")
-    codec = stages.add_parser("codec", help="analysis and quantiser, then synthesis")
+    codec = _stage(stages, "codec", _codec, "analysis and quantiser, then synthesis")
     codec.add_argument("--phase", choices=("analysis", "synthesis"), help="only this phase")
-    generator = stages.add_parser("generator", help="backbone and local head")
-    generator.add_argument("--steps", type=int, default=4000)
-    bundle = stages.add_parser("bundle", help="export the checkpoints and check every graph")
-    bundle.add_argument("--out", type=Path, help="the voice folder to write; the shipped one unless told otherwise")
-    evaluate = stages.add_parser("evaluate", help="judge the shipped voice beside its teacher")
+    generator = _stage(stages, "generator", _generator, "backbone and local head")
+    generator.add_argument("--steps", type=int, default=4000, help="train up to this step; raise it to go on")
+    bundle = _stage(stages, "bundle", _bundle, "export the checkpoints and check every graph")
+    bundle.add_argument("--out", type=Path, default=VOICE, help="the voice folder to write")
+    evaluate = _stage(stages, "evaluate", _evaluate, "judge the shipped voice beside its teacher")
     evaluate.add_argument("--limit", type=int, help="only so many sentences of each held-out set")
-    options = parser.parse_args()
-    folder = WorkFolder(options.work)
-    if options.stage == "data":
-        from . import data as stage
+    _stage(stages, "keep", _keep, "copy the weights into the repository")
+    _stage(stages, "restore", _restore, "go on from the weights in the repository")
+    return parser
 
-        part, parts = map(int, options.part.split("/"))
-        stage.make(folder, hours=options.hours, part=(part, parts))
-    elif options.stage == "codec":
-        from . import codec as codec_stage
 
-        for phase in (options.phase,) if options.phase else ("analysis", "synthesis"):
-            codec_stage.train(folder, phase)
-    elif options.stage == "generator":
-        from . import generator as generator_stage
+# The stages are imported when they run: each needs other packages, and most of them take seconds to import.
 
-        generator_stage.train(folder, steps=options.steps)
-    elif options.stage == "bundle":
-        from . import bundle as bundle_stage
-        from .paths import VOICE
 
-        bundle_stage.make(folder, options.out or VOICE)
-    else:
-        from . import evaluate as evaluate_stage
+def _stage(
+    stages: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace, WorkFolder], None],
+    what: str,
+) -> argparse.ArgumentParser:
+    stage = stages.add_parser(name, help=what)
+    stage.set_defaults(run=run)
+    return stage
 
-        evaluate_stage.run(folder, limit=options.limit)
+
+def _data(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import data
+
+    part, parts = map(int, options.part.split("/"))
+    data.make(folder, hours=options.hours, part=(part, parts))
+
+
+def _codec(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import codec
+
+    for phase in (options.phase,) if options.phase else ("analysis", "synthesis"):
+        codec.train(folder, phase)
+
+
+def _generator(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import generator
+
+    generator.train(folder, steps=options.steps)
+
+
+def _bundle(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import bundle
+
+    bundle.make(folder, options.out)
+
+
+def _evaluate(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import evaluate
+
+    evaluate.run(folder, limit=options.limit)
+
+
+def _keep(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import keep
+
+    keep.keep(folder)
+
+
+def _restore(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import keep
+
+    keep.restore(folder)
 
 
 if __name__ == "__main__":

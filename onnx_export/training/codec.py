@@ -168,5 +168,6 @@ def _restore(checkpoint: Checkpoint, modules: dict[str, Any]) -> int:
     if state is None:
         return 0
     for name, module in modules.items():
-        module.load_state_dict(state[name])
+        if name in state:  # Kept weights come without the training aids and the optimiser.
+            module.load_state_dict(state[name])
     return int(state["step"])

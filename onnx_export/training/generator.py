@@ -266,5 +266,6 @@ def _restore(checkpoint: Checkpoint, model: Generator, optimisers: dict[str, tor
         return 0
     model.load_state_dict(state["model"])
     for name, optimiser in optimisers.items():
-        optimiser.load_state_dict(state[name])
+        if name in state:  # Kept weights come without.
+            optimiser.load_state_dict(state[name])
     return int(state["step"])

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from voicestack.onnx_export.training.keep import keep, restore  # noqa: E402
+from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+def test_kept_weights_come_back_in_single_precision(tmp_path: Path) -> None:
+    """Kept weights come back as float32, whole numbers untouched, without optimiser, and never over a newer state."""
+    old, new = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "new")
+    weights = {"a": torch.tensor([0.5, 2.0]), "count": torch.tensor([3])}
+    for name, parts in (("analysis", ("encoder", "quantiser")), ("synthesis", ("decoder",))):
+        state = {"step": 7, "optimiser": {"lr": 1.0}, **dict.fromkeys(parts, weights)}
+        torch.save(state, old.stage("codec") / f"{name}.pt")
+    torch.save({"step": 9, "muon": {}, "model": weights}, old.stage("generator") / "generator.pt")
+    keep(old, tmp_path / "kept")
+    restore(new, tmp_path / "kept")
+    state = torch.load(new.root / "generator" / "generator.pt", weights_only=True)
+    assert set(state) == {"step", "model"}
+    assert state["model"]["a"].dtype == torch.float32
+    assert state["model"]["count"].dtype == torch.int64
+    torch.testing.assert_close(state["model"]["a"], weights["a"])
+    torch.save({"step": 10}, new.root / "generator" / "generator.pt")
+    restore(new, tmp_path / "kept")
+    assert torch.load(new.root / "generator" / "generator.pt", weights_only=True) == {"step": 10}
