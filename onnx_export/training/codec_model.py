@@ -174,6 +174,8 @@ class ResidualQuantiser(nn.Module):
 class CodecDecoder(nn.Module):
     """Latent at 12.5 Hz -> PCM: causal blocks at 12.5, 25, 50, 100 Hz, magnitude and phase, overlap-add."""
 
+    window: Tensor
+
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
