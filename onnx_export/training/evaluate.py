@@ -4,6 +4,7 @@ Every judged sentence is one line of `evaluate/results.jsonl`, keyed by the weig
 run goes on where it stopped, and another bundle is measured anew. The summary goes to `evaluation.json` and a plot.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
 from voicestack.runtime import Bundle, SamplingParams, Speaker
+from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon, Mark, SentenceEnd, TextFrontEnd, Word
 from voicestack.runtime.text.phones import LETTERS, NONE, UNITS
 
@@ -86,21 +88,20 @@ def _jobs(bench: "_Bench", sentences: list[Sentence]) -> Iterator[tuple[str, Sen
 
 
 class _Results:
-    """Append-only measured lines of one set of weights; the teacher's do not depend on them."""
+    """Append-only measured lines, each with the key of the weights it depends on; `key_of` gives it for a system."""
 
-    def __init__(self, path: Path, key: str) -> None:
-        self._path, self._key = path, key
+    def __init__(self, path: Path, key_of: Callable[[str], str]) -> None:
+        self._path, self._key_of = path, key_of
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        kept = [record for line in lines if (record := json.loads(line))["weights"] in (key, "")]
+        kept = [record for line in lines if (record := json.loads(line))["weights"] == key_of(record["system"])]
         self._records = {(r["system"], r["group"], r["index"]): r for r in kept}
 
     def has(self, system: str, sentence: Sentence) -> bool:
         return (system, sentence.group, sentence.index) in self._records
 
     def add(self, system: str, sentence: Sentence, measured: dict[str, Any]) -> None:
-        key = "" if system == "teacher" else self._key
         record = {"system": system, "group": sentence.group, "index": sentence.index, "text": sentence.text}
-        record |= {"weights": key, **measured}
+        record |= {"weights": self._key_of(system), **measured}
         self._records[system, sentence.group, sentence.index] = record
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
@@ -131,13 +132,23 @@ class _Bench:
     def _judge(self) -> SpeakerJudge:
         return SpeakerJudge()
 
-    @property
-    def weights_key(self) -> str:
-        """What tells one set of weights from another."""
-        return self._bundle.manifest.files["weights.bin"].sha256[:12]
+    def weights_key(self, system: str) -> str:
+        """What tells one set of weights from another, for one of the systems judged."""
+        if system == "teacher":
+            return ""
+        return self._codec_key if system.startswith("codec_") else self._voice_key
+
+    @cached_property
+    def _voice_key(self) -> str:
+        return self._bundle.manifest.files[WEIGHTS_FILE].sha256[:12]
+
+    @cached_property
+    def _codec_key(self) -> str:
+        files = (self._folder.stage("codec") / f"{phase}.pt" for phase in ("analysis", "synthesis"))
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
     def manifest_facts(self) -> dict[str, Any]:
-        return {"weights": self.weights_key, **self._bundle.manifest.provenance}
+        return {"weights": self._voice_key, **self._bundle.manifest.provenance}
 
     def judge_teacher(self, sentence: Sentence) -> dict[str, Any]:
         return self._heard(sentence, self._teacher_speech(sentence))
