@@ -85,14 +85,15 @@ def say(request: SayRequest, desk: Desk) -> None:
     sampling = SamplingParams(seed=request.seed)
     voice = desk.load_voice()
     progress = ProgressLine(desk.stderr)
+    # What is wrong with a request is told before anything is opened for it.
+    run = _Run(request, voice, desk, sampling, progress)
     with ExitStack() as open_things:
         open_things.callback(progress.clear)
         sinks = _Sinks(request, voice, desk, open_things)
-        run = _Run(request, voice, desk, sinks, progress)
-        run.speak(sampling)
+        run.speak(sinks)
         progress.clear()
         sinks.finish()
-    run.report()
+    run.report(sinks)
 
 
 class _Sinks:
@@ -127,27 +128,27 @@ class _Sinks:
 class _Run:
     """One utterance from the request to the report."""
 
-    def __init__(self, request: SayRequest, voice: Voice, desk: Desk, sinks: _Sinks, progress: ProgressLine) -> None:
+    def __init__(
+        self, request: SayRequest, voice: Voice, desk: Desk, sampling: SamplingParams, progress: ProgressLine
+    ) -> None:
         self._request = request
         self._voice = voice
         self._desk = desk
-        self._sinks = sinks
         self._progress = progress
         self._meter = Meter(voice.sample_rate_hz)
         self._words: list[tuple[str, float]] = []
-        self._started_s = 0.0
         self._cold_start_s = 0.0
+        self._started_s = desk.clock()
+        self._chunks = voice.speak(request.text, sampling=sampling, depth=request.depth, seconds=request.seconds)
 
-    def speak(self, sampling: SamplingParams) -> None:
+    def speak(self, sinks: _Sinks) -> None:
         """Make and hand on every chunk. Raises InputError when there was nothing to speak."""
         desk, request = self._desk, self._request
         pipe = request.text if isinstance(request.text, TextPipe) else None
-        self._started_s = desk.clock()
-        chunks = self._voice.speak(request.text, sampling=sampling, depth=request.depth, seconds=request.seconds)
         waited_before_s = 0.0
         while True:
             asked_s = desk.clock()
-            chunk = next(chunks, None)
+            chunk = next(self._chunks, None)
             arrived_s = desk.clock()
             if chunk is None:
                 break
@@ -156,12 +157,12 @@ class _Run:
             if not self._meter.audio_s:
                 self._cold_start_s = desk.process_age_s()
             self._meter.add(chunk.pcm, arrived_s=arrived_s, work_s=arrived_s - asked_s - waited_s, waited_s=waited_s)
-            self._sinks.write(chunk.pcm)
+            sinks.write(chunk.pcm)
             self._tell(chunk, arrived_s)
         if not self._meter.audio_s:
             raise InputError("the text holds nothing that can be spoken; give it at least one word")
 
-    def report(self) -> None:
+    def report(self, sinks: _Sinks) -> None:
         """Print the figures: one JSON line on standard output, or one readable line on standard error."""
         desk, pipe = self._desk, self._request.text
         # Text that comes later than the voice is ready cannot be spoken earlier than it comes.
@@ -169,10 +170,10 @@ class _Run:
         if isinstance(pipe, TextPipe) and pipe.first_text_s is not None:
             requested_s = max(requested_s, pipe.first_text_s)
         figures = self._meter.figures(requested_s)
-        player = self._sinks.player
+        player = sinks.player
         underruns = player.underruns if player else figures.underruns
-        if self._sinks.wav is not None:
-            desk.stderr.write(f"wrote {self._sinks.wav.path}: {figures.audio_s:.2f} s of speech\n")
+        if sinks.wav is not None:
+            desk.stderr.write(f"wrote {sinks.wav.path}: {figures.audio_s:.2f} s of speech\n")
         if self._request.as_json:
             desk.stdout.write(json.dumps(self._fields(figures, underruns)) + "\n")
         else:
