@@ -22,7 +22,7 @@ from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_ra
 
 _SEED = 1
 _ANALYSIS_STEPS = 420
-_SYNTHESIS_STEPS = 3000
+_SYNTHESIS_STEPS = 1700
 _LATENT_PENALTY = 0.01
 
 

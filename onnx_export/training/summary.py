@@ -79,6 +79,7 @@ def draw(summary: dict[str, Any], picture: Path) -> None:
         )
         left.bar_label(bars, fmt="%.1f")
     left.set(title="word error rate, held-out sentences", ylabel="%", xticks=range(2), xticklabels=groups)
+    left.margins(y=0.25)
     left.legend(frameon=False)
     depths = sorted(map(int, summary["codec"]))
     right.plot(
