@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 24_000
 _JUDGE_RATE_HZ = 16_000
+_LOOP_TOKENS = 6
+"""A recogniser that repeats so many tokens is in a loop; unstopped, one bad sentence counts as a hundred errors."""
 
 
 class Recogniser:
@@ -37,6 +39,7 @@ class Recogniser:
             temperature=0.0,
             condition_on_previous_text=False,
             without_timestamps=True,
+            no_repeat_ngram_size=_LOOP_TOKENS,
         )
         return " ".join(segment.text.strip() for segment in segments)
 
