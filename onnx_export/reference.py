@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from voicestack.runtime import names
-from voicestack.runtime.cue_clock import COLUMN_ROWS
+from voicestack.runtime.cue_clock import COLUMN_STARTS
 
 from .graph_writer import Weights
 from .specs import CodecConfig, GeneratorConfig
@@ -26,8 +26,7 @@ def tensors(weights: Weights) -> Tensors:
 
 def backbone_forward(w: Tensors, config: GeneratorConfig, text_ids: Tensor, codes: Tensor) -> Tensor:
     """Rows text_ids [S,9] and codes [S,n_vq] of one stream -> the normed hidden states [S,d_model]."""
-    starts = torch.tensor((0, *COLUMN_ROWS[:-1])).cumsum(0)
-    x = w["text_table.weight"][text_ids + starts].sum(1)
+    x = w["text_table.weight"][text_ids + torch.tensor(COLUMN_STARTS)].sum(1)
     vectors = F.pad(w["codebooks"], (0, 0, 0, 1))[torch.arange(config.n_vq), codes]
     x = x + vectors.flatten(1) @ w["code_in.weight"].T
     for layer in range(config.layers):

@@ -7,6 +7,7 @@ This module is shared with the recipe, which writes the same columns for trainin
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from .names import CONTROL_ROWS, LOOKAHEAD_FRAMES
 from .text.phones import NO_TOKEN, UNITS, Token
@@ -21,6 +22,9 @@ COLUMN_ROWS = (
 )
 """How many ids each column of `text_ids` has: cued units a and b, control; sounding units a and b, 1 + age in frames;
 next units a and b, frames until they sound. 0 is nothing in every column."""
+
+COLUMN_STARTS = (0, *accumulate(COLUMN_ROWS[:-1]))
+"""Where each column's rows begin in the one embedding table of all columns."""
 
 Timing = tuple[int, int, int, int, int, int]
 """The last six columns of one row."""

@@ -11,13 +11,11 @@ VALIDATION_SHARDS = 1
 
 
 class AudioPool:
-    """int16 utterances of the shards present when it was made; the first shard is kept for validation."""
+    """int16 utterances of the shards present when it was made, but for those kept for validation."""
 
-    def __init__(self, folder: WorkFolder, *, validation: bool = False) -> None:
-        shards = folder.shard_files()
-        chosen = shards[:VALIDATION_SHARDS] if validation else shards[VALIDATION_SHARDS:]
+    def __init__(self, folder: WorkFolder) -> None:
         self.utterances: list[NDArray[np.int16]] = []
-        for path in chosen:
+        for path in folder.shard_files()[VALIDATION_SHARDS:]:
             with np.load(path.with_suffix(".npz")) as arrays:
                 self.utterances += np.split(arrays["pcm"], arrays["ends"][:-1])
         sizes = np.array([utterance.size for utterance in self.utterances], np.float64)

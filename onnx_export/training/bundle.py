@@ -16,6 +16,7 @@ from .data import read_shard, seconds_of
 from .generator import load_generator
 from .paths import LEXICON, VOICE, WorkFolder
 from .serialise import FRAME_S
+from .teacher import SAMPLE_RATE_HZ
 
 LICENCE = "Apache-2.0"
 _SAMPLING = SamplingDefaults(
@@ -53,7 +54,7 @@ def _frames_per_token(folder: WorkFolder) -> float:
     """Mean frames a text token lasts, over the first shard; a mark counts as a token, a word as half its phones."""
     frames = tokens = 0.0
     for utterance in read_shard(folder.shard_files()[0]):
-        frames += utterance.pcm.size / 24_000 / FRAME_S
+        frames += utterance.pcm.size / SAMPLE_RATE_HZ / FRAME_S
         tokens += sum(-(-len(phones) // 2) + bool(mark) for _, phones, mark in utterance.words) + 1
     return round(frames / tokens, 3)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -43,6 +44,22 @@ def load_analysis(folder: WorkFolder) -> tuple[Encoder, ResidualQuantiser]:
     return encoder.eval().requires_grad_(False), quantiser.eval()
 
 
+@torch.no_grad()
+def analyse(encoder: Encoder, quantiser: ResidualQuantiser, pcm: NDArray[np.float32]) -> Tensor:
+    """Codes int64 [frames, n_vq] of pcm float32 [samples], zero-padded to whole frames."""
+    frame = encoder.config.frame_samples
+    padded = F.pad(torch.from_numpy(pcm), (0, -pcm.size % frame))
+    return quantiser.encode(encoder(encoder.patches(padded[None]))[0])
+
+
+def load_synthesis(folder: WorkFolder) -> CodecDecoder:
+    """The decoder of the newest synthesis checkpoint."""
+    decoder = CodecDecoder(CodecConfig())
+    state = torch.load(folder.stage("codec") / "synthesis.pt", weights_only=True)
+    decoder.load_state_dict(state["decoder"])
+    return decoder.eval()
+
+
 def drop_depths(vectors: Tensor, generator: torch.Generator) -> Tensor:
     """Quantiser dropout: half the clips at full depth, a quarter at one uniform depth, a quarter at a depth ramp.
 
@@ -74,7 +91,7 @@ def _train_analysis(folder: WorkFolder) -> None:
     for step in tqdm(range(first, _ANALYSIS_STEPS), desc="codec analysis", initial=first, total=_ANALYSIS_STEPS):
         draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
         set_learning_rate(optimiser, learning_rate_factor(step, warm_up=20, total=_ANALYSIS_STEPS))
-        patches = encoder.patches(pool.crops(48, 24 * 1920, draws))
+        patches = encoder.patches(pool.crops(48, 24 * config.frame_samples, draws))
         latent = encoder(patches)
         error = decoder(latent + _like_quantisation_noise(latent, generator)) - patches
         size = latent.square().mean()
@@ -99,12 +116,15 @@ def _like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tens
 @torch.no_grad()
 def _fit_quantiser(encoder: Encoder, quantiser: ResidualQuantiser, pool: AudioPool) -> None:
     draws, generator = np.random.default_rng([_SEED, -1 % 2**32]), torch.Generator().manual_seed(_SEED)
-    latents = [encoder(encoder.patches(pool.crops(64, 32 * 1920, draws))).flatten(0, 1) for _ in range(30)]
+    latents = [
+        encoder(encoder.patches(pool.crops(64, 32 * encoder.config.frame_samples, draws))).flatten(0, 1)
+        for _ in range(30)
+    ]
     quantiser.fit(torch.cat(latents), generator)
 
 
 class SpectralLoss:
-    """Five-scale log-mel L1 plus three-scale log-magnitude L1 on centred windows."""
+    """Log-mel L1 plus log-magnitude L1, both at four scales, on centred windows."""
 
     def __init__(self, config: CodecConfig) -> None:
         self._scales = [
@@ -142,7 +162,7 @@ def _train_synthesis(folder: WorkFolder) -> None:
     for step in tqdm(range(first, _SYNTHESIS_STEPS), desc="codec synthesis", initial=first, total=_SYNTHESIS_STEPS):
         draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
         set_learning_rate(optimiser, learning_rate_factor(step, warm_up=50, total=_SYNTHESIS_STEPS))
-        pcm = pool.crops(16, 16 * 1920, draws)
+        pcm = pool.crops(16, 16 * config.frame_samples, draws)
         with torch.no_grad():
             latent = encoder(encoder.patches(pcm))
             vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1)))

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from voicestack.runtime.text.lexicon import Lexicon
-from voicestack.runtime.text.phones import MARKS
 
 from . import corpus
 from .assistant_text import AssistantText
@@ -50,7 +49,7 @@ def spoken_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
         phones = lexicon.letter_name(spelling.lower()) if is_letter else lexicon.phones(spelling.lower())
         if phones is None:
             raise KeyError(f"the lexicon lacks {spelling!r} of {text!r}")
-        words.append(SpokenWord(spelling, phones, mark if mark in MARKS else ""))
+        words.append(SpokenWord(spelling, phones, mark))
     return words
 
 

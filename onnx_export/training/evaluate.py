@@ -24,13 +24,13 @@ from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon, Mark, SentenceEnd, TextFrontEnd, Word
 from voicestack.runtime.text.phones import LETTERS, NONE, UNITS
 
-from .codec import load_analysis
-from .codec_model import CodecDecoder
+from .codec import analyse, load_analysis, load_synthesis
+from .codec_model import CodecDecoder, Encoder, ResidualQuantiser
 from .data import held_out
 from .judges import Recogniser, SpeakerJudge
 from .paths import LEXICON, VOICE, WorkFolder
 from .summary import draw, summarise
-from .teacher import SpokenWord, Teacher
+from .teacher import SAMPLE_RATE_HZ, SpokenWord, Teacher
 from .word_errors import word_errors
 
 PREFIXES = (1, 3, 6, 8, 16, 32)
@@ -38,7 +38,6 @@ PREFIX_SENTENCES = 40
 DURATION_SENTENCES = 40
 DURATION_FACTORS = (0.9, 1.0, 1.15)
 RUNAWAY_FACTOR = 1.5
-_FRAME_SAMPLES = 1920
 
 Pcm = NDArray[np.float32]
 
@@ -160,7 +159,7 @@ class _Bench:
         similarity = float(self._judge.embed(pcm) @ self._judge.embed(teacher))
         return self._heard(sentence, pcm) | {
             "similarity": round(similarity, 4),
-            "runaway": bool(pcm.size > RUNAWAY_FACTOR * teacher.size + _FRAME_SAMPLES * 3),
+            "runaway": bool(pcm.size > RUNAWAY_FACTOR * teacher.size + 3 * CodecConfig().frame_samples),
             "capped": any(chunk.event == "capped" for chunk in chunks),
         }
 
@@ -168,9 +167,9 @@ class _Bench:
         """Relative duration errors when the teacher's length times each factor is asked for."""
         errors = []
         for factor in DURATION_FACTORS:
-            wanted_s = round(self._teacher_speech(sentence).size / 24_000 * factor, 2)
+            wanted_s = round(self._teacher_speech(sentence).size / SAMPLE_RATE_HZ * factor, 2)
             chunks = self._speaker.speak(sentence.text, sampling=SamplingParams(seed=sentence.index), seconds=wanted_s)
-            got_s = sum(chunk.pcm.size for chunk in chunks) / 24_000
+            got_s = sum(chunk.pcm.size for chunk in chunks) / SAMPLE_RATE_HZ
             errors.append(round(abs(got_s - wanted_s) / wanted_s, 4))
         return {"errors": errors}
 
@@ -186,7 +185,7 @@ class _Bench:
         return {
             "heard": heard, "words": errors.words, "edits": errors.edits, "deletions": errors.deletions,
             "insertions": errors.insertions, "longest_deletion": errors.longest_deletion,
-            "longest_insertion": errors.longest_insertion, "seconds": round(pcm.size / 24_000, 3),
+            "longest_insertion": errors.longest_insertion, "seconds": round(pcm.size / SAMPLE_RATE_HZ, 3),
         }  # fmt: skip
 
     def _teacher_speech(self, sentence: Sentence) -> Pcm:
@@ -199,21 +198,13 @@ class _Bench:
     @torch.no_grad()
     def _analysis_synthesis(self, pcm: Pcm, depth: int) -> Pcm:
         encoder, quantiser, decoder = self._codec
-        frames = -(-pcm.size // _FRAME_SAMPLES)
-        padded = torch.zeros(1, frames * _FRAME_SAMPLES)
-        padded[0, : pcm.size] = torch.from_numpy(pcm)
-        codes = quantiser.encode(encoder(encoder.patches(padded))[0])
-        latent = quantiser.vectors(codes)[:, :depth].sum(1)
+        latent = quantiser.vectors(analyse(encoder, quantiser, pcm))[:, :depth].sum(1)
         made: Pcm = decoder(latent[None])[0].numpy()
         return made
 
     @cached_property
-    def _codec(self) -> tuple[Any, Any, CodecDecoder]:
-        encoder, quantiser = load_analysis(self._folder)
-        decoder = CodecDecoder(CodecConfig())
-        state = torch.load(self._folder.stage("codec") / "synthesis.pt", weights_only=True)
-        decoder.load_state_dict(state["decoder"])
-        return encoder, quantiser, decoder.eval()
+    def _codec(self) -> tuple[Encoder, ResidualQuantiser, CodecDecoder]:
+        return *load_analysis(self._folder), load_synthesis(self._folder)
 
 
 def teacher_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from voicestack.onnx_export.specs import GeneratorConfig
 
 from . import curves
-from .codec import load_analysis
+from .audio import VALIDATION_SHARDS
+from .codec import analyse, load_analysis
 from .data import Utterance, read_shard
 from .generator_model import Generator
 from .muon import Muon
@@ -23,7 +24,6 @@ from .progress import Checkpoint, LossLog, set_learning_rate, trapezoid
 from .serialise import FRAME_S, Rows, serialise, timed_tokens
 
 _SEED = 2
-FRAME_SAMPLES = 1920
 _ROWS_PER_STEP = 1500
 _VALIDATION_UTTERANCES = 48
 _LAYER_WEIGHTS = torch.tensor([3.0] * 3 + [2.0] * 3 + [1.0] * 26)
@@ -55,6 +55,11 @@ class Examples:
         self._encoder, self._quantiser = load_analysis(folder)
         self._shards: dict[str, list[Example]] = {}
 
+    @property
+    def codebooks(self) -> Tensor:
+        """The codebooks the codes are of, float32 [n_vq, 1024, latent]."""
+        return self._quantiser.codebooks
+
     def refresh(self) -> None:
         """Take in shards that were finished since the last call."""
         cache = self._folder.stage("codes")
@@ -72,14 +77,10 @@ class Examples:
                 Example(u.words, u.onsets_s, u.length_scale, codes) for u, codes in zip(utterances, split, strict=True)
             ]
 
-    @torch.no_grad()
     def encode(self, utterance: Utterance) -> NDArray[np.int16]:
         """Codes int16 [frames, n_vq] of one utterance, zero-padded to whole frames."""
-        frames = -(-utterance.pcm.size // FRAME_SAMPLES)
-        pcm = torch.zeros(1, frames * FRAME_SAMPLES)
-        pcm[0, : utterance.pcm.size] = torch.from_numpy(utterance.pcm.astype(np.float32)) / 32768.0
-        latent = self._encoder(self._encoder.patches(pcm))[0]
-        return self._quantiser.encode(latent).numpy().astype(np.int16)
+        codes = analyse(self._encoder, self._quantiser, utterance.pcm.astype(np.float32) / 32768.0)
+        return codes.numpy().astype(np.int16)
 
     def validation(self) -> list[Example]:
         """Utterances of the first shard, never trained on."""
@@ -87,7 +88,7 @@ class Examples:
 
     def batch(self, draws: np.random.Generator, rows: int) -> list[Example]:
         """Examples of similar length, about `rows` frames together."""
-        names = list(self._shards)[1:]
+        names = list(self._shards)[VALIDATION_SHARDS:]
         pool: list[Example] = []
         for name in draws.choice(names, size=min(4, len(names)), replace=False):
             pool += self._shards[name]
@@ -112,7 +113,7 @@ class Batch:
     codes: Tensor
 
 
-def collate(examples: list[Example], draws: np.random.Generator, *, letters: bool = True) -> Batch:
+def collate(examples: list[Example], draws: np.random.Generator) -> Batch:
     """Serialise and pad; a random part of the utterances carries its length."""
     rows: list[Rows] = []
     for example in examples:
@@ -158,7 +159,7 @@ def losses(
     scored = batch.channel >= 0
     hidden, channel, codes = hidden[scored], batch.channel[scored], batch.codes[scored]
     spoken = codes[:, 0] != 1024
-    draw = torch.ones(len(codes)) * 0 if generator is None else torch.rand(len(codes), generator=generator)
+    draw = torch.zeros(len(codes)) if generator is None else torch.rand(len(codes), generator=generator)
     full = spoken & (draw < _FULL_SHARE)
     shallow = spoken & ~full & (draw < _FULL_SHARE + _SHALLOW_SHARE)
     rest = ~(full | shallow)
@@ -196,7 +197,7 @@ def train(folder: WorkFolder, *, steps: int) -> None:
     stage = folder.stage("generator")
     checkpoint, log = Checkpoint(stage / "generator.pt"), LossLog(stage)
     examples = Examples(folder)
-    model, optimisers = _build(examples)
+    model, optimisers = _build(examples.codebooks)
     first = _restore(checkpoint, model, optimisers)
     if first >= steps:
         return
@@ -224,8 +225,7 @@ def train(folder: WorkFolder, *, steps: int) -> None:
 
 def load_generator(folder: WorkFolder) -> Generator:
     """The trained generator of a checkpoint, in evaluation mode."""
-    examples = Examples(folder)
-    model, _ = _build(examples)
+    model = Generator(GeneratorConfig(), load_analysis(folder)[1].codebooks)
     state = torch.load(folder.stage("generator") / "generator.pt", weights_only=True)
     model.load_state_dict(state["model"])
     return model.eval()
@@ -239,9 +239,9 @@ def _validate(model: Generator, examples: Examples) -> dict[str, Any]:
     return {"validation_channel": channel_nll.item(), "validation_layers": _rounded(layers_nll)}
 
 
-def _build(examples: Examples) -> tuple[Generator, dict[str, torch.optim.Optimizer]]:
+def _build(codebooks: Tensor) -> tuple[Generator, dict[str, torch.optim.Optimizer]]:
     torch.manual_seed(_SEED)
-    model = Generator(GeneratorConfig(), examples._quantiser.codebooks)
+    model = Generator(GeneratorConfig(), codebooks)
     matrices: list[Tensor] = []
     stacks: list[Tensor] = []
     others: list[Tensor] = []

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voicestack.onnx_export.specs import GeneratorConfig
-from voicestack.runtime.cue_clock import COLUMN_ROWS
+from voicestack.runtime.cue_clock import COLUMN_ROWS, COLUMN_STARTS
 
 
 class Attention(nn.Module):
@@ -73,7 +73,7 @@ class Generator(nn.Module):
         # Deep layers hold small vectors: at unit scale every layer's matrices learn at the same rate.
         self.register_buffer("layer_scale", 1 / codebooks.square().mean((1, 2)).sqrt().clamp(min=1e-4))
         self.text_table = nn.Embedding(sum(COLUMN_ROWS), d)
-        self.register_buffer("text_starts", torch.tensor((0, *COLUMN_ROWS[:-1])).cumsum(0), persistent=False)
+        self.register_buffer("text_starts", torch.tensor(COLUMN_STARTS), persistent=False)
         self.code_in = nn.Linear(config.n_vq * config.latent, d, bias=False)
         self.layers = nn.ModuleList(
             Layer(d, config.heads, config.kv_heads, config.head_dim, config.ffn, config.eps)

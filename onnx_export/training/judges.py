@@ -1,4 +1,4 @@
-"""Who judges the voice: a real recogniser, a speaker embedder, and intrusive quality measures; all work offline."""
+"""Who judges the voice: a real recogniser and a speaker embedder; both work offline."""
 
 import os
 import tempfile
@@ -10,7 +10,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-SAMPLE_RATE_HZ = 24_000
+from .teacher import SAMPLE_RATE_HZ
+
 _JUDGE_RATE_HZ = 16_000
 _LOOP_TOKENS = 6
 """A recogniser that repeats so many tokens is in a loop; unstopped, one bad sentence counts as a hundred errors."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicestack.runtime.cue_clock import COLUMN_ROWS, CueClock, primer_onset
-from voicestack.runtime.names import CONTROL_MAX, END, HOLD, LOOKAHEAD_FRAMES, NEXT, PRIMER_TOKENS
+from voicestack.runtime.names import END, HOLD, LOOKAHEAD_FRAMES, NEXT, PRIMER_TOKENS, control_id
 from voicestack.runtime.text.phones import BEGIN_TOKEN, END_TOKEN, NO_TOKEN, Token, mark_token, word_tokens
 
 FRAME_S = 0.08
@@ -64,8 +64,7 @@ def serialise(tokens: list[Token], starts_s: list[float], codes: NDArray[np.int6
     text_ids[:, :2] = NO_TOKEN
     text_ids[:prefix, :2] = [BEGIN_TOKEN, *tokens[: prefix - 1]]
     if with_length:
-        left = frames - np.arange(1 - prefix, frames + 1).clip(min=0)
-        text_ids[:, 2] = 1 + left.clip(max=CONTROL_MAX)
+        text_ids[:, 2] = [control_id(frames - max(frame, 0)) for frame in range(1 - prefix, frames + 1)]
     channel = np.full(frames + 1, HOLD, np.int64)
     channel[-1] = END
     clock = CueClock()

@@ -7,22 +7,23 @@ _SIBILANTS = frozenset("S Z SH ZH CH JH".split())
 _UNVOICED = frozenset("P T K F TH S SH CH".split())
 _MIN_PART_LETTERS = 3
 
-_RECENT = {
+Phones = tuple[str, ...]
+
+_RECENT_ENTRIES = {
     "gigahertz": "G IH1 G AH0 HH ER2 T S", "gigabit": "G IH1 G AH0 B IH2 T", "covid": "K OW1 V IH0 D",
     "emoji": "IH0 M OW1 JH IY0", "tiktok": "T IH1 K T AA2 K", "airbnb": "EH1 R B IY2 AH0 N B IY1", "vlog": "V L AA1 G",
     "ramen": "R AA1 M AH0 N", "ebook": "IY1 B UH2 K", "async": "EY1 S IH2 NG K", "json": "JH EY1 S AH0 N",
     "jpeg": "JH EY1 P EH2 G", "gif": "G IH1 F", "yaml": "Y AE1 M AH0 L", "sudoku": "S UW0 D OW1 K UW0",
     "matcha": "M AA1 CH AH0", "kombucha": "K AA0 M B UW1 CH AH0", "hoodie": "HH UH1 D IY0", "config": "K AH0 N F IH1 G",
 }  # fmt: skip
+_RECENT: dict[str, Phones] = {word: tuple(phones.split()) for word, phones in _RECENT_ENTRIES.items()}
 """Everyday words younger than the lexicon, which their letters mislead about."""
-
-Phones = tuple[str, ...]
 
 
 def derived_phones(word: str, lexicon: Lexicon) -> Phones | None:
     """Phones of a lower-case word from its parts, or None when no part is known: spell it then."""
     if word in _RECENT:
-        return tuple(_RECENT[word].split())
+        return _RECENT[word]
     if word.endswith("'s"):
         base = _known_or_derived(word[:-2], lexicon)
         return None if base is None else base + _sibilant_ending(base)
@@ -43,8 +44,7 @@ def _base(stems: tuple[str, ...], lexicon: Lexicon) -> Phones | None:
     """Phones of the first stem that is a word or a compound."""
     for stem in stems:
         if len(stem) >= _MIN_PART_LETTERS:
-            recent = tuple(_RECENT.get(stem, "").split())
-            phones = lexicon.phones(stem) or recent or _negated(stem, lexicon) or _compound(stem, lexicon)
+            phones = lexicon.phones(stem) or _RECENT.get(stem) or _negated(stem, lexicon) or _compound(stem, lexicon)
             if phones is not None:
                 return phones
     return None
