@@ -7,7 +7,7 @@ from voicestack.runtime.manifest import Manifest
 _BAD_AT = """\
 - One male American English voice; other languages are read as if they were English.
 - Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
-- The phase is made up by the codec, so the sound is less clean than the teacher's.
+- The phase is made up by the codec, so the voice sounds hoarse: its harmonics are smeared.
 - Sentences longer than about 12 s were not in the training data; the front end divides them."""
 
 
