@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--play", action="store_true", help="play it; the default where no --out is given")
     command.add_argument("--seed", type=int, metavar="N", help="speak the same way every time")
     command.add_argument("--seconds", type=float, metavar="S", help="how long the speech should become")
-    command.add_argument("--depth", type=int, metavar="K", help="make the first 8 (the default), 16 or all 32 code layers")
+    command.add_argument("--depth", type=int, metavar="K", help="code layers to make: 8 (the default), 16 or 32")
     command.add_argument("--words", action="store_true", help="print each word with the second at which it begins")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the figures as one line of JSON")
     return parser
