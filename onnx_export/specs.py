@@ -7,17 +7,17 @@ from dataclasses import dataclass
 class GeneratorConfig:
     """Backbone (Qwen3-style) and local head."""
 
-    d_model: int = 256
-    layers: int = 6
+    d_model: int = 320
+    layers: int = 7
     heads: int = 4
     kv_heads: int = 2
     head_dim: int = 64
-    ffn: int = 768
-    local_d: int = 128
+    ffn: int = 896
+    local_d: int = 192
     local_layers: int = 2
-    local_heads: int = 2
+    local_heads: int = 3
     local_head_dim: int = 64
-    local_ffn: int = 384
+    local_ffn: int = 512
     latent: int = 64
     n_vq: int = 32
     codebook: int = 1024
@@ -29,10 +29,10 @@ class GeneratorConfig:
 class CodecConfig:
     """Causal codec: log-mel analysis, RVQ, ConvNeXt-like synthesis with an inverse short-time Fourier transform."""
 
-    d: int = 256
+    d: int = 288
     latent: int = 64
-    ffn: int = 768
-    blocks: tuple[int, ...] = (2, 2, 2, 4)
+    ffn: int = 864
+    blocks: tuple[int, ...] = (2, 2, 3, 5)
     kernels: tuple[int, ...] = (7, 5, 5, 5)
     n_fft: int = 960
     hop: int = 240
@@ -43,6 +43,6 @@ class CodecConfig:
     eps: float = 1e-6
     max_log_magnitude: float = 7.0
     mel_bands: int = 100
-    encoder_d: int = 256
+    encoder_d: int = 384
     encoder_blocks: int = 4
     encoder_kernel: int = 5

@@ -11,13 +11,21 @@ VALIDATION_SHARDS = 1
 
 
 class AudioPool:
-    """int16 utterances of the shards present when it was made, but for those kept for validation."""
+    """int16 utterances of the finished shards, but for those kept for validation."""
 
     def __init__(self, folder: WorkFolder) -> None:
+        self._folder = folder
+        self._shards: set[str] = set()
         self.utterances: list[NDArray[np.int16]] = []
-        for path in folder.shard_files()[VALIDATION_SHARDS:]:
-            with np.load(path.with_suffix(".npz")) as arrays:
-                self.utterances += np.split(arrays["pcm"], arrays["ends"][:-1])
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in shards that were finished since the last call."""
+        for path in self._folder.shard_files()[VALIDATION_SHARDS:]:
+            if path.stem not in self._shards:
+                with np.load(path.with_suffix(".npz")) as arrays:
+                    self.utterances += np.split(arrays["pcm"], arrays["ends"][:-1])
+                self._shards.add(path.stem)
         sizes = np.array([utterance.size for utterance in self.utterances], np.float64)
         self._shares = sizes / sizes.sum()
 

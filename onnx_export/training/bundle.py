@@ -12,6 +12,7 @@ from voicestack.onnx_export.specs import CodecConfig, GeneratorConfig
 from voicestack.runtime.manifest import SamplingDefaults, TemperatureBand
 
 from . import model_card
+from .codec import synthesis_checkpoint
 from .data import read_shard, seconds_of
 from .generator import load_generator
 from .paths import LEXICON, VOICE, WorkFolder
@@ -32,7 +33,7 @@ _SAMPLING = SamplingDefaults(
 def make(folder: WorkFolder, out: Path = VOICE) -> None:
     """Write, verify and print the size of the bundle made from the newest checkpoints."""
     generator = load_generator(folder)
-    codec_state = torch.load(folder.stage("codec") / "synthesis.pt", weights_only=True)
+    codec_state = torch.load(synthesis_checkpoint(folder), weights_only=True)
     generator_weights, codec_weights = numpy_weights(generator.graph_weights()), numpy_weights(codec_state["decoder"])
     facts = VoiceFacts(
         name="joe",

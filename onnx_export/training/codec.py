@@ -1,9 +1,11 @@
 """Stage `codec`: first analysis against log-mel patches and a k-means quantiser, then synthesis from the frozen codes.
 
 Split so, codes exist after minutes, and the generator can be trained on them while synthesis is still learning.
+The last phase, `adversary.py`, goes on with synthesis.
 """
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,23 +17,18 @@ from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
 
-from . import curves
 from .audio import AudioPool
-from .codec_model import CodecDecoder, Encoder, LogMel, PatchDecoder, ResidualQuantiser
+from .codec_model import LOG_FLOOR, CodecDecoder, Encoder, LogMel, PatchDecoder, ResidualQuantiser
 from .paths import WorkFolder
+from .precision import bfloat16
 from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
 
 _SEED = 1
-_ANALYSIS_STEPS = 420
-_SYNTHESIS_STEPS = 1700
+_ANALYSIS_STEPS = 3000
+SYNTHESIS_STEPS = 5000
+REFRESH_STEPS = 250
+"""How often speech that the data stage has made meanwhile is taken in."""
 _LATENT_PENALTY = 0.01
-
-
-def train(folder: WorkFolder, phase: str) -> None:
-    """Train one phase, `analysis` or `synthesis`, to its step count; a finished phase returns at once."""
-    {"analysis": _train_analysis, "synthesis": _train_synthesis}[phase](folder)
-    stage = folder.stage(f"codec/{phase}")
-    curves.draw(stage / "log.jsonl", stage / "curves.png", f"codec, {phase}")
 
 
 def load_analysis(folder: WorkFolder) -> tuple[Encoder, ResidualQuantiser]:
@@ -52,10 +49,16 @@ def analyse(encoder: Encoder, quantiser: ResidualQuantiser, pcm: NDArray[np.floa
     return quantiser.encode(encoder(encoder.patches(padded[None]))[0])
 
 
+def synthesis_checkpoint(folder: WorkFolder) -> Path:
+    """The file of the decoder that is furthest on: the adversarial phase's once that has begun."""
+    adversarial = folder.stage("codec") / "adversarial.pt"
+    return adversarial if adversarial.exists() else adversarial.with_name("synthesis.pt")
+
+
 def load_synthesis(folder: WorkFolder) -> CodecDecoder:
-    """The decoder of the newest synthesis checkpoint."""
+    """The decoder that is furthest on."""
     decoder = CodecDecoder(CodecConfig())
-    state = torch.load(folder.stage("codec") / "synthesis.pt", weights_only=True)
+    state = torch.load(synthesis_checkpoint(folder), weights_only=True)
     decoder.load_state_dict(state["decoder"])
     return decoder.eval()
 
@@ -76,7 +79,16 @@ def drop_depths(vectors: Tensor, generator: torch.Generator) -> Tensor:
     return (vectors * kept[..., None]).sum(2)
 
 
-def _train_analysis(folder: WorkFolder) -> None:
+@torch.no_grad()
+def coarse_latent(encoder: Encoder, quantiser: ResidualQuantiser, pcm: Tensor, generator: torch.Generator) -> Tensor:
+    """The quantised latent [B, frames, latent] of pcm [B, samples], each clip at depths of its own."""
+    latent = encoder(encoder.patches(pcm))
+    vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1)))
+    return drop_depths(vectors.reshape(*latent.shape[:2], *vectors.shape[1:]), generator)
+
+
+def train_analysis(folder: WorkFolder) -> None:
+    """Train encoder and training aid, then fit the quantiser; a finished phase returns at once."""
     config, stage = CodecConfig(), folder.stage("codec")
     checkpoint, log = Checkpoint(stage / "analysis.pt"), LossLog(folder.stage("codec/analysis"))
     torch.manual_seed(_SEED)
@@ -84,16 +96,19 @@ def _train_analysis(folder: WorkFolder) -> None:
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimiser = torch.optim.AdamW([{"params": parameters, "base_lr": 1.5e-3}], betas=(0.9, 0.98), weight_decay=0.01)
     modules = {"encoder": encoder, "decoder": decoder, "quantiser": quantiser, "optimiser": optimiser}
-    first = _restore(checkpoint, modules)
+    first = restore_modules(checkpoint, modules)
     if first >= _ANALYSIS_STEPS:
         return
     pool = AudioPool(folder)
     for step in tqdm(range(first, _ANALYSIS_STEPS), desc="codec analysis", initial=first, total=_ANALYSIS_STEPS):
         draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
         set_learning_rate(optimiser, learning_rate_factor(step, warm_up=20, total=_ANALYSIS_STEPS))
+        if step % REFRESH_STEPS == 0:
+            pool.refresh()
         patches = encoder.patches(pool.crops(48, 24 * config.frame_samples, draws))
-        latent = encoder(patches)
-        error = decoder(latent + _like_quantisation_noise(latent, generator)) - patches
+        with bfloat16():
+            latent = encoder(patches)
+            error = decoder(latent + _like_quantisation_noise(latent, generator)) - patches
         size = latent.square().mean()
         loss = error.abs().mean() + 0.5 * error.square().mean() + _LATENT_PENALTY * size
         optimiser.zero_grad(set_to_none=True)
@@ -104,7 +119,7 @@ def _train_analysis(folder: WorkFolder) -> None:
             log.write(step=step, loss=loss.item(), l1=error.abs().mean().item(), latent_rms=size.sqrt().item())
         if step + 1 == _ANALYSIS_STEPS:
             _fit_quantiser(encoder, quantiser, pool)
-        checkpoint.save(partial(_state, modules, step + 1), force=step + 1 == _ANALYSIS_STEPS)
+        checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == _ANALYSIS_STEPS)
 
 
 def _like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
@@ -118,7 +133,7 @@ def _fit_quantiser(encoder: Encoder, quantiser: ResidualQuantiser, pool: AudioPo
     draws, generator = np.random.default_rng([_SEED, -1 % 2**32]), torch.Generator().manual_seed(_SEED)
     latents = [
         encoder(encoder.patches(pool.crops(64, 32 * encoder.config.frame_samples, draws))).flatten(0, 1)
-        for _ in range(30)
+        for _ in range(60)
     ]
     quantiser.fit(torch.cat(latents), generator)
 
@@ -137,14 +152,15 @@ class SpectralLoss:
         total, shown = made.new_zeros(()), made.new_zeros(())
         for scale in self._scales:
             ours, theirs = scale.magnitude(made), scale.magnitude(target)
-            log_mel = F.l1_loss(torch.log(ours @ scale.mel + 1e-4), torch.log(theirs @ scale.mel + 1e-4))
-            total = total + log_mel + 0.3 * F.l1_loss(torch.log(ours + 1e-3), torch.log(theirs + 1e-3))
+            log_mel = F.l1_loss(torch.log(ours @ scale.mel + LOG_FLOOR), torch.log(theirs @ scale.mel + LOG_FLOOR))
+            total = total + log_mel + 0.3 * F.l1_loss(torch.log(ours + LOG_FLOOR), torch.log(theirs + LOG_FLOOR))
             if scale.n_fft == 1024:
                 shown = log_mel.detach()
         return total / len(self._scales), shown
 
 
-def _train_synthesis(folder: WorkFolder) -> None:
+def train_synthesis(folder: WorkFolder) -> None:
+    """Train the decoder on the frozen codes; a finished phase returns at once."""
     config, stage = CodecConfig(), folder.stage("codec")
     checkpoint, log = Checkpoint(stage / "synthesis.pt"), LossLog(folder.stage("codec/synthesis"))
     encoder, quantiser = load_analysis(folder)
@@ -154,35 +170,36 @@ def _train_synthesis(folder: WorkFolder) -> None:
         [{"params": decoder.parameters(), "base_lr": 1.2e-3}], betas=(0.8, 0.99), weight_decay=0.01
     )
     modules = {"decoder": decoder, "optimiser": optimiser}
-    first = _restore(checkpoint, modules)
-    if first >= _SYNTHESIS_STEPS:
+    first = restore_modules(checkpoint, modules)
+    if first >= SYNTHESIS_STEPS or synthesis_checkpoint(folder) != checkpoint.path:
         return
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     late = config.n_fft - config.hop
-    for step in tqdm(range(first, _SYNTHESIS_STEPS), desc="codec synthesis", initial=first, total=_SYNTHESIS_STEPS):
+    for step in tqdm(range(first, SYNTHESIS_STEPS), desc="codec synthesis", initial=first, total=SYNTHESIS_STEPS):
         draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
-        set_learning_rate(optimiser, learning_rate_factor(step, warm_up=50, total=_SYNTHESIS_STEPS))
+        set_learning_rate(optimiser, learning_rate_factor(step, warm_up=50, total=SYNTHESIS_STEPS))
+        if step % REFRESH_STEPS == 0:
+            pool.refresh()
         pcm = pool.crops(16, 16 * config.frame_samples, draws)
-        with torch.no_grad():
-            latent = encoder(encoder.patches(pcm))
-            vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1)))
-            latent = drop_depths(vectors.reshape(*latent.shape[:2], config.n_vq, config.latent), generator)
-        made = decoder(latent)
+        latent = coarse_latent(encoder, quantiser, pcm, generator)
+        with bfloat16():
+            made = decoder(latent)
         loss, log_mel = spectral_loss(made[:, late:], pcm[:, :-late])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
         optimiser.step()
-        if step % 10 == 0 or step == _SYNTHESIS_STEPS - 1:
+        if step % 10 == 0 or step == SYNTHESIS_STEPS - 1:
             log.write(step=step, loss=loss.item(), log_mel=log_mel.item(), grad_norm=norm.item())
-        checkpoint.save(partial(_state, modules, step + 1), force=step + 1 == _SYNTHESIS_STEPS)
+        checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == SYNTHESIS_STEPS)
 
 
-def _state(modules: dict[str, Any], step: int) -> dict[str, Any]:
+def state_of(modules: dict[str, Any], step: int) -> dict[str, Any]:
+    """What a checkpoint holds: the step and every module's state."""
     return {"step": step, **{name: module.state_dict() for name, module in modules.items()}}
 
 
-def _restore(checkpoint: Checkpoint, modules: dict[str, Any]) -> int:
+def restore_modules(checkpoint: Checkpoint, modules: dict[str, Any]) -> int:
     """Load every module's state; the step to go on from."""
     state = checkpoint.load()
     if state is None:

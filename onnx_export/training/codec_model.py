@@ -2,7 +2,7 @@
 
 Analysis reads only log-mel magnitudes, so phase, which no text predicts, costs the codes nothing; synthesis
 makes up a phase of its own. Synthesis windows end with the frame they belong to: streaming is exact, and the
-sound is `n_fft - hop` samples (30 ms) late.
+sound is `n_fft - hop` samples (30 ms) late. Residual streams stay float32 where products are made in bfloat16.
 """
 
 import math
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from voicestack.onnx_export.specs import CodecConfig
 
-_LOG_FLOOR = 1e-4
+LOG_FLOOR = 5e-3
+"""About 80 dB below the loudest band: what lies under it is not heard, and codes spent on it are lost to speech."""
 
 
 def mel_matrix(sample_rate_hz: int, n_fft: int, bands: int) -> Tensor:
@@ -47,7 +48,7 @@ class LogMel(nn.Module):
 
     def forward(self, pcm: Tensor) -> Tensor:
         """Of pcm float32 [B, samples] -> log-mel float32 [B, samples // hop, bands]."""
-        return torch.log(self.magnitude(pcm) @ self.mel + _LOG_FLOOR)
+        return torch.log(self.magnitude(pcm) @ self.mel + LOG_FLOOR)
 
 
 class CausalConv(nn.Module):
@@ -103,12 +104,12 @@ class Encoder(nn.Module):
 
     def patches(self, pcm: Tensor) -> Tensor:
         """Of pcm float32 [B, frames * 1920] -> normalised log-mel patches [B, frames, 8 * bands]."""
-        log_mel = (self.log_mel(pcm) + 4.0) / 2.5
+        log_mel = (self.log_mel(pcm) + 2.2) / 2.0
         return log_mel.reshape(log_mel.shape[0], -1, self.columns * self.config.mel_bands)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Patches [B, frames, 8 * bands] -> latent [B, frames, latent]."""
-        return self.latent_out(self.norm(self.blocks(self.patch_in(patches))))
+        return self.latent_out(self.norm(self.blocks(self.patch_in(patches).float()))).float()
 
 
 class PatchDecoder(nn.Module):
@@ -124,7 +125,7 @@ class PatchDecoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Latent [B, frames, latent] -> patches [B, frames, 8 * bands]."""
-        return self.patch_out(self.norm(self.blocks(self.latent_in(latent))))
+        return self.patch_out(self.norm(self.blocks(self.latent_in(latent).float()))).float()
 
 
 class ResidualQuantiser(nn.Module):
@@ -141,7 +142,7 @@ class ResidualQuantiser(nn.Module):
         self.register_buffer("codebooks", torch.zeros(config.n_vq, config.codebook, config.latent))
 
     @torch.no_grad()
-    def fit(self, latents: Tensor, generator: torch.Generator, rounds: int = 6) -> None:
+    def fit(self, latents: Tensor, generator: torch.Generator, rounds: int = 10) -> None:
         """Fit every codebook to latents float32 [N, latent]."""
         residual = latents.clone()
         for layer in range(self.codebooks.shape[0]):
@@ -192,13 +193,13 @@ class CodecDecoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Latent float32 [B, frames, latent] -> pcm float32 [B, frames * 1920], `n_fft - hop` samples late."""
-        x = self.latent_in(latent)
+        x = self.latent_in(latent).float()
         for index, stage in enumerate(self.stages):
             if index:
-                doubled = self.upsamples[index - 1](x)
+                doubled = self.upsamples[index - 1](x).float()
                 x = doubled.reshape(x.shape[0], 2 * x.shape[1], x.shape[2])
             x = stage(x)
-        magnitude, phase = self.out(self.out_norm(x)).chunk(2, -1)
+        magnitude, phase = self.out(self.out_norm(x)).float().chunk(2, -1)
         magnitude = torch.exp(magnitude.clamp(max=self.config.max_log_magnitude))
         spectrum = torch.complex(magnitude * torch.cos(phase), magnitude * torch.sin(phase))
         segments = torch.fft.irfft(spectrum, self.config.n_fft) * self.window

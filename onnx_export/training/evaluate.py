@@ -24,7 +24,7 @@ from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon, Mark, SentenceEnd, TextFrontEnd, Word
 from voicestack.runtime.text.phones import LETTERS, NONE, UNITS
 
-from .codec import analyse, load_analysis, load_synthesis
+from .codec import analyse, load_analysis, load_synthesis, synthesis_checkpoint
 from .codec_model import CodecDecoder, Encoder, ResidualQuantiser
 from .data import held_out
 from .judges import Recogniser, SpeakerJudge
@@ -143,7 +143,7 @@ class _Bench:
 
     @cached_property
     def _codec_key(self) -> str:
-        files = (self._folder.stage("codec") / f"{phase}.pt" for phase in ("analysis", "synthesis"))
+        files = (self._folder.stage("codec") / "analysis.pt", synthesis_checkpoint(self._folder))
         return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
     def manifest_facts(self) -> dict[str, Any]:

@@ -20,15 +20,16 @@ from .data import Utterance, read_shard
 from .generator_model import Generator
 from .muon import Muon
 from .paths import WorkFolder
+from .precision import bfloat16
 from .progress import Checkpoint, LossLog, set_learning_rate, trapezoid
 from .serialise import FRAME_S, Rows, serialise, timed_tokens
 
 _SEED = 2
-_ROWS_PER_STEP = 1500
+_ROWS_PER_STEP = 3000
 _VALIDATION_UTTERANCES = 48
 _LAYER_WEIGHTS = torch.tensor([3.0] * 3 + [2.0] * 3 + [1.0] * 26)
 _SHALLOW_DEPTH = 8
-_FULL_SHARE, _SHALLOW_SHARE = 0.025, 0.325
+_FULL_SHARE, _SHALLOW_SHARE = 0.02, 0.4
 """Shares of the frames whose stack is scored at full depth, and at 8 layers only; channel 0 is scored on every one."""
 
 _REGRESSION_WEIGHT = 6.0
@@ -208,7 +209,8 @@ def train(folder: WorkFolder, *, steps: int) -> None:
         for optimiser in optimisers.values():
             set_learning_rate(optimiser, trapezoid(step, warm_up=30, total=steps))
         batch = collate(examples.batch(draws, _ROWS_PER_STEP), draws)
-        loss, channel_nll, layers_nll = losses(model, batch, spoil(batch.history, generator), generator)
+        with bfloat16():
+            loss, channel_nll, layers_nll = losses(model, batch, spoil(batch.history, generator), generator)
         for optimiser in optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         loss.backward()

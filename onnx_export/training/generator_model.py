@@ -2,7 +2,8 @@
 
 Codes enter and leave through the codec's own frozen codebook vectors: one small matrix per layer instead of a table
 of 1025 rows, and near codes are near. Equation of the head (background article, "Local makes the current stack
-explicit"): p(y_j,t | text, previous frames, previous channels in the current frame).
+explicit"): p(y_j,t | text, previous frames, previous channels in the current frame). Residual streams and norms stay
+float32 where products are made in bfloat16.
 """
 
 import torch
@@ -29,14 +30,17 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
         """X float32 [B, S, d] -> [B, S, d]."""
         batch, steps, _ = x.shape
-        q = self.q_norm(self.q(x).view(batch, steps, self.heads, self.head_dim)).transpose(1, 2)
-        k = self.k_norm(self.k(x).view(batch, steps, self.kv_heads, self.head_dim)).transpose(1, 2)
+        q = self.q_norm(self.q(x).float().view(batch, steps, self.heads, self.head_dim)).transpose(1, 2)
+        k = self.k_norm(self.k(x).float().view(batch, steps, self.kv_heads, self.head_dim)).transpose(1, 2)
         v = self.v(x).view(batch, steps, self.kv_heads, self.head_dim).transpose(1, 2)
         if rotation is not None:
             q, k = rotate(q, *rotation), rotate(k, *rotation)
         if self.kv_heads != self.heads:
             k, v = (t.repeat_interleave(self.heads // self.kv_heads, 1) for t in (k, v))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        # Spelled out: the fused kernel's backward is four to twenty times slower at these sizes.
+        later = torch.ones(steps, steps, dtype=torch.bool).triu(1)
+        scores = (q @ k.transpose(-1, -2) * self.head_dim**-0.5).masked_fill(later, -torch.inf)
+        y = scores.softmax(-1) @ v
         return self.o(y.transpose(1, 2).reshape(batch, steps, -1))
 
 
@@ -102,7 +106,7 @@ class Generator(nn.Module):
     def backbone(self, text_ids: Tensor, codes: Tensor) -> Tensor:
         """text_ids int64 [B, S, 9], codes int64 [B, S, n_vq] (1024 = null) -> hidden float32 [B, S, d]."""
         layers = torch.arange(self.config.n_vq)
-        x = self.code_in(self.codebooks[layers, codes].flatten(2))
+        x = self.code_in(self.codebooks[layers, codes].flatten(2)).float()
         x = x + self.text_table(text_ids + self.text_starts).sum(2)
         rotation = rope_table(x.shape[1], self.config.head_dim, self.config.rope_theta)
         for layer in self.layers:
@@ -115,12 +119,12 @@ class Generator(nn.Module):
         hidden float32 [N, d], channel int64 [N], codes int64 [N, K] -> channel logits [N, 3] and K logits [N, 1024].
         """
         depth = codes.shape[1]
-        x = self.local_in(hidden)[:, None] + self.local_pos[: depth + 1]
+        x = self.local_in(hidden).float()[:, None] + self.local_pos[: depth + 1]
         if depth:
             inputs = [self.channel_in(channel)]
             for layer in range(depth - 1):
                 vectors = self.codebooks[layer][codes[:, layer]] * self.layer_scale[layer]
-                inputs.append(vectors @ self.local_code_in[layer])
+                inputs.append((vectors @ self.local_code_in[layer]).float())
             x = x + F.pad(torch.stack(inputs, 1), (0, 0, 1, 0))
         for layer_module in self.local_layers:
             x = layer_module(x)
@@ -128,8 +132,8 @@ class Generator(nn.Module):
         logits = []
         for layer in range(depth):
             scaled = self.codebooks[layer, :-1].T * self.layer_scale[layer]
-            logits.append(x[:, layer + 1] @ self.local_out[layer] @ scaled + self.local_bias[layer])
-        return self.channel_out(x[:, 0]), logits
+            logits.append((x[:, layer + 1] @ self.local_out[layer] @ scaled).float() + self.local_bias[layer])
+        return self.channel_out(x[:, 0]).float(), logits
 
     def graph_weights(self) -> dict[str, Tensor]:
         """The state dict as the graph writers expect it: codebooks without null row, layer scales folded in."""

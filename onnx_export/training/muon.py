@@ -1,6 +1,6 @@
 """Muon (Jordan et al. 2024): momentum orthogonalised by a Newton-Schulz iteration, for the hidden matrices.
 
-Same-shaped matrices go through the iteration as one batch, in float32: on a CPU bfloat16 would be emulated.
+Same-shaped matrices go through the iteration as one batch, in bfloat16 where the processor multiplies it.
 """
 
 from collections import defaultdict
@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+
+from .precision import bfloat16
 
 
 class Muon(torch.optim.Optimizer):
@@ -44,7 +46,8 @@ def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.transpose(-1, -2) if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(rounds):
-        gram = x @ x.transpose(-1, -2)
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    with bfloat16():
+        for _ in range(rounds):
+            gram = x @ x.transpose(-1, -2)
+            x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
     return x.transpose(-1, -2) if tall else x

@@ -1,0 +1,75 @@
+"""Phase `adversarial` of the codec: synthesis goes on against judges of its spectra, encoder and codes as they are.
+
+Spectral losses alone leave the phases of neighbouring windows free to disagree, which is heard as hoarseness.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from voicestack.onnx_export.specs import CodecConfig
+
+from .audio import AudioPool
+from .codec import REFRESH_STEPS, SYNTHESIS_STEPS, SpectralLoss, coarse_latent, load_analysis, restore_modules, state_of
+from .codec_model import CodecDecoder
+from .discriminator import Discriminator, judge_loss, maker_losses
+from .paths import WorkFolder
+from .precision import bfloat16
+from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
+
+_SEED = 3
+_STEPS = SYNTHESIS_STEPS + 2400
+"""Counted on from the synthesis phase."""
+_CLIPS, _CLIP_FRAMES = 12, 14
+_SPECTRAL_WEIGHT, _FEATURE_WEIGHT = 8.0, 2.0
+_WARM_UP_STEPS = 100
+"""Steps in which only the judges learn, lest their first guesses spoil what the spectral losses have taught."""
+
+
+def train_adversarial(folder: WorkFolder) -> None:
+    """Begin with the decoder of the synthesis phase, or go on; a finished phase returns at once."""
+    config, stage = CodecConfig(), folder.stage("codec")
+    checkpoint, log = Checkpoint(stage / "adversarial.pt"), LossLog(folder.stage("codec/adversarial"))
+    encoder, quantiser = load_analysis(folder)
+    torch.manual_seed(_SEED)
+    decoder, judges = CodecDecoder(config), Discriminator().to(memory_format=torch.channels_last)
+    maker = torch.optim.AdamW([{"params": decoder.parameters(), "base_lr": 3e-4}], betas=(0.8, 0.99), weight_decay=0.01)
+    critic = torch.optim.AdamW([{"params": judges.parameters(), "base_lr": 4e-4}], betas=(0.8, 0.99), weight_decay=0.01)
+    modules = {"decoder": decoder, "judges": judges, "maker": maker, "critic": critic}
+    first = restore_modules(checkpoint if checkpoint.path.exists() else Checkpoint(stage / "synthesis.pt"), modules)
+    if first >= _STEPS:
+        return
+    pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
+    late = config.n_fft - config.hop
+    for step in tqdm(range(first, _STEPS), desc="codec adversarial", initial=first, total=_STEPS):
+        draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
+        done = step - SYNTHESIS_STEPS
+        for optimiser in (maker, critic):
+            factor = learning_rate_factor(done, warm_up=_WARM_UP_STEPS, total=_STEPS - SYNTHESIS_STEPS)
+            set_learning_rate(optimiser, factor)
+        if step % REFRESH_STEPS == 0:
+            pool.refresh()
+        pcm = pool.crops(_CLIPS, _CLIP_FRAMES * config.frame_samples, draws)
+        latent = coarse_latent(encoder, quantiser, pcm, generator)
+        with bfloat16():
+            made = decoder(latent)[:, late:]
+            real, opinions = judges(pcm[:, :-late]), judges(made)
+        spectral, log_mel = spectral_loss(made, pcm[:, :-late])
+        hinge, features = maker_losses(real, opinions)
+        verdict = judge_loss(real, opinions)
+        maker.zero_grad(set_to_none=True)
+        critic.zero_grad(set_to_none=True)
+        if done >= _WARM_UP_STEPS:
+            total = _SPECTRAL_WEIGHT * spectral + hinge + _FEATURE_WEIGHT * features
+            total.backward(inputs=list(decoder.parameters()), retain_graph=True)
+            torch.nn.utils.clip_grad_norm_(decoder.parameters(), 10.0)
+        verdict.backward(inputs=list(judges.parameters()))
+        maker.step()
+        critic.step()
+        if step % 10 == 0 or step == _STEPS - 1:
+            log.write(
+                step=step, **_shown(spectral=spectral, log_mel=log_mel, hinge=hinge, features=features, judges=verdict)
+            )
+        checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == _STEPS)
