@@ -69,7 +69,6 @@ def train_adversarial(folder: WorkFolder) -> None:
         maker.step()
         critic.step()
         if step % 10 == 0 or step == _STEPS - 1:
-            log.write(
-                step=step, **_shown(spectral=spectral, log_mel=log_mel, hinge=hinge, features=features, judges=verdict)
-            )
+            losses = {"spectral": spectral, "log_mel": log_mel, "hinge": hinge, "features": features, "judges": verdict}
+            log.write(step=step, **{name: loss.item() for name, loss in losses.items()})
         checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == _STEPS)
