@@ -16,7 +16,7 @@ from .codec import REFRESH_STEPS, SYNTHESIS_STEPS, SpectralLoss, coarse_latent, 
 from .codec_model import CodecDecoder
 from .discriminator import Discriminator, judge_loss, maker_losses
 from .paths import WorkFolder
-from .precision import bfloat16
+from .precision import bfloat16, fuse
 from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
 
 _SEED = 3
@@ -41,6 +41,7 @@ def train_adversarial(folder: WorkFolder) -> None:
     first = restore_modules(checkpoint if checkpoint.path.exists() else Checkpoint(stage / "synthesis.pt"), modules)
     if first >= _STEPS:
         return
+    fuse(block for stage_blocks in decoder.stages for block in stage_blocks)
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     late = config.n_fft - config.hop
     for step in tqdm(range(first, _STEPS), desc="codec adversarial", initial=first, total=_STEPS):

@@ -20,7 +20,7 @@ from voicestack.onnx_export.specs import CodecConfig
 from .audio import AudioPool
 from .codec_model import LOG_FLOOR, CodecDecoder, Encoder, LogMel, PatchDecoder, ResidualQuantiser
 from .paths import WorkFolder
-from .precision import bfloat16
+from .precision import bfloat16, fuse
 from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
 
 _SEED = 1
@@ -173,6 +173,7 @@ def train_synthesis(folder: WorkFolder) -> None:
     first = restore_modules(checkpoint, modules)
     if first >= SYNTHESIS_STEPS or synthesis_checkpoint(folder) != checkpoint.path:
         return
+    fuse(block for stage_blocks in decoder.stages for block in stage_blocks)
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     late = config.n_fft - config.hop
     for step in tqdm(range(first, SYNTHESIS_STEPS), desc="codec synthesis", initial=first, total=SYNTHESIS_STEPS):

@@ -20,7 +20,7 @@ from .data import Utterance, read_shard
 from .generator_model import Generator
 from .muon import Muon
 from .paths import WorkFolder
-from .precision import bfloat16
+from .precision import bfloat16, fuse
 from .progress import Checkpoint, LossLog, set_learning_rate, trapezoid
 from .serialise import FRAME_S, Rows, serialise, timed_tokens
 
@@ -202,6 +202,7 @@ def train(folder: WorkFolder, *, steps: int) -> None:
     first = _restore(checkpoint, model, optimisers)
     if first >= steps:
         return
+    fuse([*model.layers, *model.local_layers])
     for step in tqdm(range(first, steps), desc="generator", initial=first, total=steps):
         if step == first or step % 100 == 0:
             examples.refresh()
