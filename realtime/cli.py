@@ -2,15 +2,15 @@
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from voicestack.runtime import VoicestackError
+from voicestack.runtime import InputError, VoicestackError
 
-from .say import Desk, SayRequest, say
+from .desk import Desk
+from .say import SayRequest, say
 from .text_pipe import TextPipe
 
 BAD_INPUT = 2
@@ -24,9 +24,20 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for, because that costs 30 ms of every start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print("voicestack", version("voicestack"))
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `voicestack`."""
     parser = _Parser(prog="voicestack", description="Streaming text-to-speech.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     command = commands.add_parser(
         "say",
@@ -35,11 +46,18 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="TTFB: request to first chunk. TTFA: request to the first audible sample, if playback starts at the "
         "first chunk. RTF: seconds of work per second of audio. An underrun: playback ran dry while there was text.",
     )
-    command.add_argument("text", help="what to say, or - to speak standard input as it arrives")
+    command.add_argument(
+        "text", help="what to say (after -- if it begins with a dash), or - to speak standard input as it arrives"
+    )
     command.add_argument("--out", type=Path, metavar="FILE.wav", help="write a WAV file (and play only with --play)")
     command.add_argument("--play", action="store_true", help="play it; the default where no --out is given")
     command.add_argument("--seed", type=int, metavar="N", help="speak the same way every time")
-    command.add_argument("--seconds", type=float, metavar="S", help="how long the speech should become")
+    command.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="how long the speech should become; with a pipe it waits for the pipe's end",
+    )
     command.add_argument("--depth", type=int, metavar="K", help="code layers to make: 8 (the default), 16 or 32")
     command.add_argument("--words", action="store_true", help="print each word with the second at which it begins")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the figures as one line of JSON")
@@ -53,8 +71,27 @@ def main(arguments: Sequence[str] | None = None, desk: Desk | None = None) -> in
         sys.stdout.reconfigure(errors="backslashreplace")
     options = build_parser().parse_args(arguments)
     desk = desk or Desk()
-    request = SayRequest(
-        text=TextPipe(desk.stdin_descriptor) if options.text == "-" else options.text,
+    console = desk.console
+    try:
+        say(_request(options, desk), desk)
+    except (VoicestackError, OSError) as error:
+        console.tell(f"voicestack: error: {' '.join(str(error).split())}")
+        return BAD_INPUT
+    except KeyboardInterrupt as interrupt:
+        console.tell("; ".join(["voicestack: interrupted", *map(str, interrupt.args)]))
+        return INTERRUPTED
+    # A reader who left has what it wanted; a full disk has not.
+    return 0 if console.lost is None or isinstance(console.lost, BrokenPipeError) else BAD_INPUT
+
+
+def _request(options: argparse.Namespace, desk: Desk) -> SayRequest:
+    text: str | TextPipe = options.text
+    if text == "-":
+        if desk.stdin_descriptor is None:
+            raise InputError("the text - stands for standard input, which is closed; pipe text into it")
+        text = TextPipe(desk.stdin_descriptor)
+    return SayRequest(
+        text=text,
         out=options.out,
         play=options.play,
         seed=options.seed,
@@ -63,15 +100,3 @@ def main(arguments: Sequence[str] | None = None, desk: Desk | None = None) -> in
         words=options.words,
         as_json=options.as_json,
     )
-    try:
-        say(request, desk)
-    except BrokenPipeError:
-        # Whoever read our output has left; a second complaint at exit would go to nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (VoicestackError, OSError) as error:
-        desk.stderr.write(f"voicestack: error: {' '.join(str(error).split())}\n")
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0

@@ -29,8 +29,8 @@ class Figures:
 class Meter:
     """Follows the chunks of one utterance against a virtual player that starts with the first one.
 
-    An underrun is a moment at which that player runs dry while there is text to speak: silence because the writer of
-    the text is slower than speech is not one.
+    An underrun is a moment at which that player runs dry while there is text to speak. Silence that begins while text
+    is awaited is the writer's, also for as long as it then takes to make speech of the text.
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
@@ -58,7 +58,15 @@ class Meter:
         """Seconds of audio that exist but are not played yet at that moment."""
         return max(0.0, self._dry_at_s - now_s)
 
-    def add(self, pcm: NDArray[np.float32], *, arrived_s: float, work_s: float, waited_s: float) -> None:
+    def add(
+        self,
+        pcm: NDArray[np.float32],
+        *,
+        arrived_s: float,
+        work_s: float,
+        waited_s: float = 0.0,
+        waited_until_s: float = 0.0,
+    ) -> None:
         """Count a chunk.
 
         Args:
@@ -66,10 +74,15 @@ class Meter:
             arrived_s: when it arrived, on any clock.
             work_s: how long it took to make.
             waited_s: how long, of the time since the last chunk, there was no text to speak.
+            waited_until_s: when that ended, on the clock of `arrived_s`.
         """
         if self._first_s is None:
             self._first_s = self._dry_at_s = arrived_s
-        gap_s = arrived_s - self._dry_at_s - waited_s
+        gap_s = arrived_s - self._dry_at_s
+        if waited_until_s > self._dry_at_s:
+            # Waiting that ended within the lead was heard by nobody and excuses nothing.
+            began_dry = waited_until_s - waited_s > self._dry_at_s
+            gap_s = gap_s - waited_s if began_dry else 0.0
         if gap_s > _TIMER_SLACK_S:
             self._underruns += 1
             self._underrun_s += gap_s

@@ -21,7 +21,7 @@ class NoSoundCardError(VoicestackError):
 
 
 class Stream(Protocol):
-    """What is used of sounddevice.OutputStream."""
+    """What is used of sounddevice.OutputStream; all but `close` may raise NoSoundCardError."""
 
     @property
     def active(self) -> bool:
@@ -35,7 +35,7 @@ class Stream(Protocol):
         """Play what was asked for, then stop asking."""
 
     def close(self) -> None:
-        """Give the device back."""
+        """Give the device back, whatever state it is in."""
 
 
 class Player:
@@ -44,7 +44,8 @@ class Player:
     The callback takes no lock, logs nothing and never waits: where a sample is missing it plays silence and counts.
 
     Attributes:
-        underruns: how many times the queue ran dry while there was text to speak.
+        underruns: how many times the queue ran dry while there was text to speak. Silence that begins excused stays so
+            until there is speech again: text that has just come cannot be speech already.
         underrun_s: for how long in all.
     """
 
@@ -66,12 +67,13 @@ class Player:
         self._written = 0
         self._played = 0
         self._is_dry = False
+        self._is_forgiven = False
         self._is_ending = False
         self._is_started = False
         self._stream = open_stream(self._fill)
 
     def write(self, pcm: NDArray[np.float32]) -> None:
-        """Queue float32 [samples]; waits while more than ten seconds are queued."""
+        """Queue float32 [samples]; waits while more than ten seconds are queued. Raises NoSoundCardError."""
         self._queue.append(np.asarray(pcm, np.float32))
         self._written += len(pcm)
         if not self._is_started:
@@ -80,7 +82,7 @@ class Player:
         self._wait_until_queued_is(_LEAD_LIMIT_S)
 
     def finish(self) -> None:
-        """Wait until all is played, then close the card."""
+        """Wait until all is played, then close the card. Raises NoSoundCardError."""
         self._is_ending = True
         if self._is_started:
             self._wait_until_queued_is(0.0)
@@ -91,9 +93,19 @@ class Player:
         """Fall silent at once."""
         self._stream.close()
 
+    def unplayed(self) -> list[NDArray[np.float32]]:
+        """What the card has not taken yet, once it is closed or has failed: pieces of float32 [samples]."""
+        return list(self._queue)
+
     def _wait_until_queued_is(self, seconds: float) -> None:
-        # A card that was pulled out is not active any more, and its callback never comes.
-        while self._stream.active and self._written - self._played > seconds * self._rate:
+        while True:
+            # A card that was pulled out is not active any more, its callback never comes, and it may not say more.
+            is_active = self._stream.active
+            queued = self._written - self._played
+            if queued and not is_active:
+                raise NoSoundCardError("the sound card stopped asking for samples")
+            if queued <= seconds * self._rate:
+                return
             self._sleep(_POLL_S)
 
     def _fill(self, out: NDArray[np.float32], frames: int, _time: Any, _status: Any) -> None:
@@ -109,12 +121,15 @@ class Player:
                 self._queue[0] = head[count:]
         self._played += filled
         out[filled:, 0] = 0.0
-        if filled == frames or self._is_ending or self._is_excused():
+        if filled == frames or self._is_ending:
             self._is_dry = False
             return
-        self.underruns += not self._is_dry
-        self.underrun_s += (frames - filled) / self._rate
-        self._is_dry = True
+        is_excused = self._is_excused()
+        if not self._is_dry:
+            self._is_dry, self._is_forgiven = True, is_excused
+            self.underruns += not is_excused
+        if not (is_excused or self._is_forgiven):
+            self.underrun_s += (frames - filled) / self._rate
 
 
 def open_player(sample_rate_hz: int, is_excused: Callable[[], bool]) -> Player:
@@ -123,17 +138,44 @@ def open_player(sample_rate_hz: int, is_excused: Callable[[], bool]) -> Player:
         # By name, because importing it costs a start-up that only players should pay, and it is an extra.
         sounddevice = importlib.import_module("sounddevice")
     except ModuleNotFoundError:
-        raise NoSoundCardError("sounddevice is not installed (pip install 'voicestack[soundcard]')") from None
+        raise NoSoundCardError("sounddevice is not installed (pip install sounddevice)") from None
     except OSError as error:
         raise NoSoundCardError(f"{error} (on Debian: apt install libportaudio2)") from error
 
     def open_stream(callback: Callback) -> Stream:
-        stream: Stream = sounddevice.OutputStream(
+        stream = sounddevice.OutputStream(
             samplerate=sample_rate_hz, channels=1, dtype="float32", latency="low", callback=callback
         )
-        return stream
+        return _Card(stream, sounddevice.PortAudioError)
 
     try:
         return Player(open_stream, sample_rate_hz, is_excused=is_excused)
     except (sounddevice.PortAudioError, ValueError) as error:
         raise NoSoundCardError(f"no sound card answers: {error}") from error
+
+
+class _Card:
+    """A sounddevice.OutputStream that tells its failures as NoSoundCardError."""
+
+    def __init__(self, stream: Any, failure: type[Exception]) -> None:
+        self._stream = stream
+        self._failure = failure
+
+    @property
+    def active(self) -> bool:
+        return bool(self._ask(lambda: self._stream.active))
+
+    def start(self) -> None:
+        self._ask(self._stream.start)
+
+    def stop(self) -> None:
+        self._ask(self._stream.stop)
+
+    def close(self) -> None:
+        self._stream.close()  # ignores errors of its own accord
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except self._failure as error:
+            raise NoSoundCardError(f"the sound card failed: {error}") from error

@@ -1,6 +1,9 @@
 """A WAV file that grows while speech is made."""
 
-import wave
+import contextlib
+import os
+import stat
+import struct
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -8,18 +11,62 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from voicestack.runtime import VoicestackError
+
+_SAMPLE_BYTES = 2
+_UNKNOWN_BYTES = 0xFFFF_FFFF
+"""The size that players read as `until the stream ends`."""
+
+
+class CannotWriteError(VoicestackError):
+    """A file cannot be written; the message names it, the reason and the remedy."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(f"cannot write {path}: {error.strerror}; name another file with --out")
+
+
+def check_writable(path: Path) -> None:
+    """Find out whether a file can be written, and leave it as it was. Raises CannotWriteError."""
+    try:
+        if not path.exists():
+            # Only making it tells for sure. The real path, because a link may lead to a file that is not there yet.
+            real = Path(os.path.realpath(path))
+            real.open("xb").close()
+            real.unlink()
+        elif path.is_file() or path.is_dir():
+            path.open("ab").close()
+        # Opening anything else, such as a FIFO, would already be noticed at its other end.
+    except OSError as error:
+        raise CannotWriteError(path, error) from error
+
+
+def is_piped_to(path: Path, descriptor: int) -> bool:
+    """Whether a path such as /dev/stdout leads to the pipe or file that is open as this descriptor."""
+    try:
+        target, opened = path.stat(), os.fstat(descriptor)
+    except OSError:
+        return False
+    # Two writers do not spoil anything in /dev/null.
+    return os.path.samestat(target, opened) and not stat.S_ISCHR(opened.st_mode)
+
 
 class WavFile:
     """A mono 16-bit WAV file, made with the first samples and valid after every write.
 
-    Use it as a context manager. A file that never got a sample is never made.
+    Where the file cannot seek, as a pipe cannot, its header says that the length is unknown. A file that never got a
+    sample is never made. Use it as a context manager.
     """
 
     def __init__(self, path: Path, sample_rate_hz: int) -> None:
         self.path = path
         self._rate = sample_rate_hz
-        self._raw: BinaryIO | None = None
-        self._wave: wave.Wave_write | None = None
+        self._file: BinaryIO | None = None
+        self._data_bytes = 0
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of audio in the file."""
+        return self._data_bytes / _SAMPLE_BYTES / self._rate
 
     def __enter__(self) -> "WavFile":
         return self
@@ -27,17 +74,37 @@ class WavFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._wave is not None and self._raw is not None:
-            self._wave.close()
-            self._raw.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what was written is valid already."""
+        if self._file is not None:
+            # All was flushed, unless writing failed, and then that was told.
+            with contextlib.suppress(OSError):
+                self._file.close()
 
     def write(self, pcm: NDArray[np.float32]) -> None:
-        """Append float32 [samples]; what lies outside [-1, 1] is clipped. Raises OSError as files do."""
-        if self._wave is None:
-            self._raw = self.path.open("wb", buffering=0)
-            self._wave = wave.open(self._raw, "wb")
-            self._wave.setnchannels(1)
-            self._wave.setsampwidth(2)
-            self._wave.setframerate(self._rate)
-        # Unlike writeframesraw, writeframes puts the true length into the header each time.
-        self._wave.writeframes((np.clip(pcm, -1.0, 1.0) * 32_767.0).round().astype("<i2").tobytes())
+        """Append float32 [samples]; what lies outside [-1, 1] is clipped. Raises CannotWriteError."""
+        data = (np.clip(pcm, -1.0, 1.0) * 32_767.0).round().astype("<i2").tobytes()
+        try:
+            if self._file is None:
+                self._file = self.path.open("wb")
+                self._file.write(_header(self._rate, 0 if self._file.seekable() else _UNKNOWN_BYTES))
+            self._file.write(data)
+            # The data goes first: a header never promises more than there is.
+            self._file.flush()
+            self._data_bytes += len(data)
+            if self._file.seekable():
+                self._file.seek(0)
+                self._file.write(_header(self._rate, self._data_bytes))
+                self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise CannotWriteError(self.path, error) from error
+
+
+def _header(sample_rate_hz: int, data_bytes: int) -> bytes:
+    form = struct.pack("<4sI4s", b"RIFF", min(data_bytes + 36, _UNKNOWN_BYTES), b"WAVE")
+    pcm, channels = 1, 1
+    layout = (sample_rate_hz, sample_rate_hz * _SAMPLE_BYTES, _SAMPLE_BYTES, 8 * _SAMPLE_BYTES)
+    form += struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, channels, *layout)
+    return form + struct.pack("<4sI", b"data", min(data_bytes, _UNKNOWN_BYTES))

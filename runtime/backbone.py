@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from . import names
 from .kv_cache import KVCache
@@ -47,9 +47,21 @@ class Backbone:
         """Append S positions to one row: S text rows, codes [n_vq] of each -> hidden [d_model] of the last one."""
         call = self._call(row, row + 1, len(text_ids))
         call.text_ids[0], call.codes[0] = text_ids, codes
-        self._run(call, row, [len(text_ids)])
+        self._append(call, row, [len(text_ids)])
         hidden: FloatArray = self._hidden[row].copy()
         return hidden
+
+    def rewrite(self, row: int, start: int, text_ids: ArrayLike, codes: ArrayLike) -> None:
+        """Encode positions of a row anew, in place: text_ids [S, 9] and codes [S, n_vq] of those from `start` on.
+
+        They attend to what is before `start`; what is behind them stays as it is.
+        """
+        count = len(np.asarray(codes))
+        if start + count > self._cache.lengths[row]:
+            raise ValueError(f"row {row} has {self._cache.lengths[row]} positions, so not {count} from {start} on")
+        call = self._call(row, row + 1, count)
+        call.text_ids[0], call.codes[0] = text_ids, codes
+        self._run(call, row, [count], [start + count])
 
     def decode(self, rows: Sequence[int], text_ids: Sequence[TextIds], codes: Sequence[IntArray]) -> list[FloatArray]:
         """Append one position to each row: its text row, its codes [n_vq] -> its hidden [d_model].
@@ -66,23 +78,27 @@ class Backbone:
                 index = rows[place] - first
                 counts[index] = 1
                 call.text_ids[index], call.codes[index] = text_ids[place], codes[place]
-            self._run(call, first, counts)
+            self._append(call, first, counts)
             hidden += [self._hidden[row].copy() for row in rows[begin:end]]
         return hidden
 
-    def _run(self, call: _Call, first: int, counts: list[int]) -> None:
+    def _append(self, call: _Call, first: int, counts: list[int]) -> None:
         """Append so many positions to each row from `first` on."""
         # Plain integers: arrays of a handful cost more than they save.
         lengths = self._cache.lengths
         totals = [lengths[row] + count for row, count in enumerate(counts, first)]
         for row, count in enumerate(counts, first):
             self._cache.require_room(row, count)
+        self._run(call, first, counts, totals)
+        lengths[first : first + len(counts)] = totals
+
+    def _run(self, call: _Call, first: int, counts: list[int], ends: list[int]) -> None:
+        """Write so many positions of each row from `first` on, up to its end."""
         call.query_lengths[:] = counts
         # An idle row without any position yet has nothing to say either way; -1 would be refused.
-        self._seqlens_k[first : first + len(counts)] = [max(total - 1, 0) for total in totals]
-        self._total[()] = max(*totals, call.text_ids.shape[1])
+        self._seqlens_k[first : first + len(counts)] = [max(end - 1, 0) for end in ends]
+        self._total[()] = max(*ends, call.text_ids.shape[1])
         self._session.run(call.binding)
-        lengths[first : first + len(counts)] = totals
 
     def _call(self, first: int, end: int, count: int) -> _Call:
         key = (first, end, count)

@@ -23,7 +23,10 @@ def default_voice_path() -> Path:
 class Bundle:
     """An opened bundle: its folder, its manifest and its sessions.
 
-    Sessions are kept, since each holds its own copy of the weights it uses; a depth nobody asks for costs nothing.
+    Sessions are kept, since each holds its own copy of the weights it uses. A graph is opened and compared with the
+    manifest when its session is first asked for, so a depth nobody asks for costs nothing: an `Engine` asks for the
+    backbone and the head of the voice's own depth when it is made, a `Speaker` for the codec too, and another depth is
+    asked for before its first stream begins.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -32,11 +35,12 @@ class Bundle:
         self._sessions: dict[str, GraphSession] = {}
 
     @classmethod
-    def load(cls, path: Path, *, verify_hashes: bool = True) -> "Bundle":
+    def load(cls, path: str | Path, *, verify_hashes: bool = True) -> "Bundle":
         """Open a bundle folder; BundleError names the file and the field when anything is missing or broken.
 
         Hashing takes about 0.1 s for the embedded voice; sizes are checked either way.
         """
+        path = Path(path)
         if not path.is_dir():
             raise BundleError(f"{path}: no such folder; give the folder that holds a {names.MANIFEST_FILE}")
         manifest_path = path / names.MANIFEST_FILE

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import names
-from .manifest import Manifest
-from .sessions import Array, GraphSession
+from .errors import BundleError, InputError
+from .manifest import REMEDY, Manifest
+from .sessions import Array, GraphSession, RunError
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -26,7 +27,7 @@ class CodecState:
 
 
 class Codec:
-    """The codec decoder of one voice.
+    """The codec decoder of one voice; BundleError when it does not do what the manifest says of it.
 
     A stream of F frames gives exactly F * frame_samples samples: the decoder's output is `delay_samples` late, so that
     many are left out at the start and `flush` hands out as many at the end.
@@ -36,6 +37,7 @@ class Codec:
         self._session = session
         self._spec, self._n_vq, self._null = manifest.codec, manifest.n_vq, manifest.null_code
         self._frame_samples = manifest.frame_samples
+        self._check_graph()
 
     @property
     def busy_s(self) -> float:
@@ -52,8 +54,13 @@ class Codec:
     def decode(self, pieces: Sequence[tuple[CodecState, IntArray]]) -> list[FloatArray]:
         """Decode the next frames of some streams, each once: (state, codes [F, depth]) -> its samples.
 
-        Any depth from 1 to n_vq will do; F may differ, equal ones share a call. The states are updated.
+        Any depth from 1 to n_vq will do; F may differ, equal ones share a call. The states are updated. InputError
+        when a state comes twice or codes cannot be; then nothing is decoded.
         """
+        if len({id(state) for state, _ in pieces}) < len(pieces):
+            raise InputError("a codec state came twice in one call; give all frames of a stream as one piece")
+        for _, codes in pieces:
+            self._require_codes(codes)
         sounds: list[FloatArray] = [np.zeros(0, np.float32)] * len(pieces)
         groups: dict[int, list[int]] = {}
         for place, (_, codes) in enumerate(pieces):
@@ -78,6 +85,32 @@ class Codec:
         tail: FloatArray = state.tensors[names.OVERLAP_STATE][0].copy()
         return tail[state.to_skip :]
 
+    def _check_graph(self) -> None:
+        """Decode nothing once: what the graph's signature does not tell, its rate and its codebooks, shows there."""
+        nothing = np.full((1, 1, self._n_vq), self._null, np.int64)
+        wrong_size = BundleError(
+            f"{self._session.path}: its codebooks are not of the size that {names.MANIFEST_FILE} field codebook_size "
+            f"says, {self._null}; {REMEDY}"
+        )
+        try:
+            self._run([self.begin()], nothing)
+        except RunError as error:
+            raise wrong_size from error
+        try:
+            # The null code is the last there is, so the next one must be refused.
+            self._run([self.begin()], nothing + 1)
+        except RunError:
+            return
+        raise wrong_size
+
+    def _require_codes(self, codes: IntArray) -> None:
+        if codes.ndim != 2 or codes.dtype.kind not in "iu" or not 1 <= codes.shape[1] <= self._n_vq:
+            raise InputError(
+                f"codes must be whole numbers [frames, 1 to {self._n_vq} layers], got {codes.dtype} {codes.shape}"
+            )
+        if codes.size and not 0 <= codes.min() <= codes.max() <= self._null:
+            raise InputError(f"codes must be from 0 to {self._null}, got {codes.min()} to {codes.max()}")
+
     def _run(self, states: Sequence[CodecState], codes: IntArray) -> list[FloatArray]:
         """Decode codes [B, F, n_vq] of B streams in one call; returns the samples of each."""
         inputs: dict[str, Array] = {names.CODES: codes}
@@ -85,6 +118,12 @@ class Codec:
             parts = [state.tensors[spec.name] for state in states]
             inputs[names.STATE_PREFIX + spec.name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
         outputs = self._session.call(inputs)
+        made, expected = outputs[names.PCM].shape[1], codes.shape[1] * self._frame_samples
+        if made != expected:
+            raise BundleError(
+                f"{self._session.path}: {made} samples for {codes.shape[1]} frames, where {expected} follow from "
+                f"{names.MANIFEST_FILE} fields sample_rate_hz and frame_rate_hz; {REMEDY}"
+            )
         sounds: list[FloatArray] = []
         for row, state in enumerate(states):
             for spec in self._spec.states:

@@ -9,6 +9,7 @@ row behind it: NEXT a token, HOLD none. When NEXT meets an empty queue the strea
 text goes on. This module knows nothing of models and runs on plain integers.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,12 +46,11 @@ _BEFORE_END, _AFTER_END = _bias(END), _bias(NEXT)
 class CuedFeed:
     """The text of one stream: what came, what was taken, and where in it the speech is.
 
-    `frames` counts the spoken ones, `tokens_fed` the tokens taken; `words` are those whose onset is known.
+    `frames` counts the spoken ones; `words` are those whose onset is known, which may be yet to come.
     """
 
     target_frames: int | None = None
     frames: int = 0
-    tokens_fed: int = 0
     words: list[WordCue] = field(default_factory=list)
     ended: bool = False
     _queue: deque[tuple[Token, str | None]] = field(default_factory=deque)
@@ -59,6 +59,7 @@ class CuedFeed:
     _begun: bool = False
     _next: bool = False
     _clock: CueClock = field(default_factory=CueClock)
+    _onsets: list[int] = field(default_factory=list)
 
     def push(self, tokens: Sequence[Token], word: str | None = None) -> None:
         """Append the tokens of one word or mark; `word` is what its cue is to be called."""
@@ -87,9 +88,14 @@ class CuedFeed:
         return self._begun
 
     @property
-    def tokens_left(self) -> int:
-        """How many tokens were pushed and not taken yet, the end among them."""
-        return len(self._queue)
+    def tokens_fed(self) -> int:
+        """How many tokens were taken, the end among them."""
+        return len(self._onsets)
+
+    @property
+    def tokens_heard(self) -> int:
+        """How many of them began to sound in the frames spoken so far."""
+        return bisect_left(self._onsets, self.frames)
 
     @property
     def channel_bias(self) -> NDArray[np.float32]:
@@ -120,7 +126,7 @@ class CuedFeed:
     def _take(self, onset: int) -> Token:
         token, word = self._queue.popleft()
         self._clock.cue(token, onset)
-        self.tokens_fed += 1
+        self._onsets.append(onset)
         self._end_fed = token == END_TOKEN
         if word is not None:
             self.words.append(WordCue(word, onset))

@@ -8,12 +8,16 @@
 A batch of streams is thus a slice of rows, which the graphs read and write in place.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CapacityError
 
 FloatArray = NDArray[np.float32]
+Turn = Callable[[FloatArray, int], FloatArray]
+"""Keys [kv_heads, rows, head_dim] as they are so many positions earlier."""
 
 
 class KVCache:
@@ -49,6 +53,20 @@ class KVCache:
             buffer[row, :, :length] = buffer[last, :, :length]
         self.lengths[row] = length
         return last
+
+    def drop(self, row: int, start: int, count: int, turned_back: Turn) -> None:
+        """Forget `count` positions of a row from `start` on; those behind move down, and all keys are turned along.
+
+        Whatever reads the row next stands `count` positions lower than it would have, so the kept keys must, too.
+        """
+        end, length = start + count, self.lengths[row]
+        for keys in self.keys:
+            kept = keys[row]
+            kept[:, :start] = turned_back(kept[:, :start], count)
+            kept[:, start : length - count] = turned_back(kept[:, end:length], count)
+        for values in self.values:
+            values[row, :, start : length - count] = values[row, :, end:length]
+        self.lengths[row] = length - count
 
     def require_room(self, row: int, count: int) -> None:
         """Check that `count` more positions fit into a row; CapacityError otherwise.

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import names
 from .errors import BundleError
+from .manifest_rules import rules
 
 FORMAT_VERSION = 1
 REMEDY = "install the bundle again, or export it anew"
@@ -137,7 +138,7 @@ def read_manifest(path: Path) -> Manifest:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file; a bundle is a folder with a {names.MANIFEST_FILE}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not readable as JSON ({error}); {REMEDY}") from error
     return parse_manifest(data, path)
 
@@ -174,7 +175,10 @@ def _convert(value: Any, wanted: Any, field: str, path: Path) -> Any:
     accepted: Any = (int, float) if wanted is float else wanted
     if isinstance(value, bool) or not isinstance(value, accepted):
         raise _wrong(path, field, {str: "a string", int: "an integer", float: "a number"}[wanted], value)
-    return wanted(value)
+    try:
+        return wanted(value)
+    except OverflowError:
+        raise _wrong(path, field, "a number of ordinary size", "a longer one") from None
 
 
 def _convert_object(value: Any, wanted: Any, field: str, path: Path) -> Any:
@@ -192,46 +196,9 @@ def _convert_object(value: Any, wanted: Any, field: str, path: Path) -> Any:
 
 def _check_values(manifest: Manifest, path: Path) -> None:
     """Check what types cannot say; BundleError names the first field that is out of its range."""
-    sampling, text, files = manifest.sampling, manifest.text, manifest.files
-    graphs = [names.BACKBONE_FILE, names.CODEC_DECODER_FILE, *map(names.head_file, manifest.head_depths)]
-    needed = [*graphs, names.WEIGHTS_FILE, text.lexicon]
-    positive: dict[str, float] = {
-        "n_vq": manifest.n_vq,
-        "codebook_size": manifest.codebook_size,
-        "channels": manifest.channels,
-    }
-    positive |= {"frame_rate_hz": manifest.frame_rate_hz, "sample_rate_hz": manifest.sample_rate_hz}
-    positive |= {f"backbone.{name}": value for name, value in dataclasses.asdict(manifest.backbone).items()}
-    positive |= {"text.frames_per_token": text.frames_per_token, "sampling.top_k": sampling.top_k}
-    positive |= {"sampling.channel_temperature": sampling.channel_temperature}
-    positive |= {
-        f"sampling.temperatures[{index}].temperature": band.temperature
-        for index, band in enumerate(sampling.temperatures)
-    }
-    depths = manifest.head_depths
-    bands = [band.depth for band in sampling.temperatures]
-    rules: list[tuple[str, bool, str, object]] = [
-        *((field, 0 < value < float("inf"), "a positive number", value) for field, value in positive.items()),
-        ("text_feed", manifest.text_feed == "cued", "'cued'", manifest.text_feed),
-        ("head_depths", _rising(depths, manifest.n_vq), f"rising depths up to {manifest.n_vq}", depths),
-        ("sampling.depth", sampling.depth in depths, f"one of the head depths {list(depths)}", sampling.depth),
-        ("sampling.temperatures", _rising(bands, manifest.n_vq), f"rising depths up to {manifest.n_vq}", bands),
-        ("sampling.top_k", sampling.top_k <= names.TOP_K, f"at most {names.TOP_K}", sampling.top_k),
-        ("sampling.top_p", 0 < sampling.top_p <= 1, "above 0 and at most 1", sampling.top_p),
-        ("sampling.repetition_penalty", sampling.repetition_penalty >= 1, "at least 1", sampling.repetition_penalty),
-        ("codec.delay_samples", manifest.codec.delay_samples >= 0, "0 or more", manifest.codec.delay_samples),
-        *((f"files.{name}", name in files, "an entry", None) for name in needed),
-        *((f"files.{name}", Path(name).name == name, "a plain file name", name) for name in files),
-    ]
-    for field, holds, expected, got in rules:
+    for field, holds, expected, got in rules(manifest):
         if not holds:
             raise BundleError(f"{path}: field {field} must be {expected}, got {got!r}; {REMEDY}")
-
-
-def _rising(depths: typing.Sequence[int], last: int) -> bool:
-    """Whether depths rise strictly from at least 1 and end with the full depth."""
-    ordered = all(low < high for low, high in zip((0, *depths), depths, strict=False))
-    return ordered and bool(depths) and depths[-1] == last
 
 
 def _object(value: Any, field: str, path: Path) -> dict[str, Any]:

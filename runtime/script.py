@@ -14,15 +14,18 @@ _PIECE_CHARACTERS = 400
 class Script:
     """Text read piece by piece, no sooner than it is needed, and handed to one feed after the other.
 
-    A text that is a string is there at once. Other text is waited for, in the caller's thread.
+    A text that is a string is there at once. Other text is waited for, in the caller's thread; `waits` counts how
+    often. `in_sentence` tells, after `has_more`, whether the next word goes on with a sentence that was cut off.
     """
 
     def __init__(self, text: str | Iterable[str], front_end: TextFrontEnd) -> None:
+        self.waits = 0
+        self.in_sentence = False
         self._front_end = front_end
         self._there = isinstance(text, str)
         self._pieces = _pieces([text] if isinstance(text, str) else text)
         self._events: deque[TextEvent] = deque()
-        self._handed: TextEvent | None = None
+        self._handed: list[TextEvent] = []
         self._read = False
 
     def has_more(self) -> bool:
@@ -36,7 +39,7 @@ class Script:
             elif isinstance(self._events[0], Word):
                 return True
             else:
-                self._events.popleft()
+                self._pop()
         return False
 
     def supply(self, feed: CuedFeed) -> None:
@@ -45,22 +48,30 @@ class Script:
             if not self._events and self._there and not self._read:
                 self.wait()
             elif self._events:
-                self._handed = self._events.popleft()
-                _hand_on(self._handed, feed)
+                event = self._pop()
+                self._handed.append(event)
+                _hand_on(event, feed)
             elif self._read:
                 feed.finish()
             else:
                 return
 
     def take_back(self, feed: CuedFeed) -> None:
-        """Take back the word before which a feed was cut off, if none of it was taken."""
-        # The feed is given one event at a time, so no more than the last can be left in it.
-        word = self._handed
-        if isinstance(word, Word) and feed.tokens_left == len(word.tokens):
-            self._events.appendleft(word)
+        """Take leave of a feed; of one that was cut off, take back all from the first word on that was not heard."""
+        handed, self._handed = self._handed, []
+        if feed.ended:
+            return
+        place = 0
+        for index, event in enumerate(handed):
+            if isinstance(event, Word) and place >= feed.tokens_heard:
+                self._events.extendleft(reversed(handed[index:]))
+                self.in_sentence = True
+                return
+            place += 0 if isinstance(event, SentenceEnd) else len(event.tokens)
 
     def wait(self) -> None:
         """Read one more piece, or learn that there is none."""
+        self.waits += not self._there
         piece = next(self._pieces, None)
         self._read = piece is None
         self._events += self._front_end.finish() if piece is None else self._front_end.push(piece)
@@ -77,6 +88,11 @@ class Script:
                 lengths[-1] += len(event.tokens)
         return [length for length in lengths if length]
 
+    def _pop(self) -> TextEvent:
+        event = self._events.popleft()
+        self.in_sentence = not isinstance(event, SentenceEnd)
+        return event
+
 
 def _hand_on(event: TextEvent, feed: CuedFeed) -> None:
     if isinstance(event, SentenceEnd):
@@ -90,8 +106,20 @@ def _hand_on(event: TextEvent, feed: CuedFeed) -> None:
 
 def _pieces(texts: Iterable[str]) -> Iterator[str]:
     """The same text in pieces short enough that none delays the first word for long."""
+    try:
+        each = iter(texts)
+    except TypeError:
+        raise _no_text(texts) from None
+    return _short_pieces(each)
+
+
+def _short_pieces(texts: Iterator[str]) -> Iterator[str]:
     for text in texts:
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
-            raise InputError(f"text must be a string or give strings, got {type(text).__name__}")
+            raise _no_text(text)
         for start in range(0, len(text), _PIECE_CHARACTERS):
             yield text[start : start + _PIECE_CHARACTERS]
+
+
+def _no_text(got: object) -> InputError:
+    return InputError(f"text must be a string or give strings, got {type(got).__name__}")

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from .errors import BundleError
 
 Array = NDArray[Any]
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4
+"""ONNX Runtime's own report of an error would stand above ours, which says the same and more."""
+
+
+class RunError(BundleError):
+    """ONNX Runtime broke off a run: the graph does not take what its manifest says."""
 
 
 class TensorInfo(Protocol):
@@ -23,13 +28,14 @@ class TensorInfo(Protocol):
 
 
 class GraphSession:
-    """A session and the time it takes.
+    """A session, the file it came from, and the time it takes.
 
     `busy_s` is the time spent inside ONNX Runtime so far; wall time less this is what the code around it costs.
     """
 
-    def __init__(self, session: ort.InferenceSession) -> None:
+    def __init__(self, session: ort.InferenceSession, path: Path) -> None:
         self.busy_s = 0.0
+        self.path = path
         self._session = session
         self._outputs = [output.name for output in session.get_outputs()]
 
@@ -50,17 +56,29 @@ class GraphSession:
         return binding
 
     def run(self, binding: ort.IOBinding) -> None:
-        """Run the graph on what is bound."""
+        """Run the graph on what is bound; RunError when it cannot be run on that."""
         start = perf_counter()
-        self._session.run_with_iobinding(binding)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise self._broken_off(error) from error
         self.busy_s += perf_counter() - start
 
     def call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run the graph on fresh arrays; returns its outputs by name."""
+        """Run the graph on fresh arrays; returns its outputs by name, RunError as `run`."""
         start = perf_counter()
-        outputs: Sequence[Any] = self._session.run(None, dict(inputs))
+        try:
+            outputs: Sequence[Any] = self._session.run(None, dict(inputs))
+        except Exception as error:
+            raise self._broken_off(error) from error
         self.busy_s += perf_counter() - start
         return dict(zip(self._outputs, outputs, strict=True))
+
+    def _broken_off(self, error: Exception) -> RunError:
+        return RunError(
+            f"{self.path}: ONNX Runtime cannot run this graph on what its manifest says ({error}); "
+            "install the bundle again"
+        )
 
 
 def open_session(path: Path) -> GraphSession:
@@ -69,9 +87,9 @@ def open_session(path: Path) -> GraphSession:
     # A frame is too little work to share: a second thread made it slower, and would spin between frames.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     try:
-        return GraphSession(ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
+        return GraphSession(ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]), path)
     except Exception as error:  # ONNX Runtime raises a class of its own for each way a file can be broken.
         raise BundleError(f"{path}: ONNX Runtime cannot load this graph ({error}); install the bundle again") from error
 

@@ -1,12 +1,16 @@
 """One utterance being generated: all of its mutable state, and nothing else."""
 
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import whole
 from .cued_feed import CuedFeed
 from .errors import InputError
+from .history import HistoryPolicy
+from .history_rows import HistoryRows
 from .manifest import Manifest
 from .sampling import HeadSettings, SamplingParams
 
@@ -19,16 +23,17 @@ class StreamSpec:
     """What a caller asks of one stream; InputError names what cannot be.
 
     `depth` is how many layers are generated (None: as the voice does), `target_frames` how long it should be (None: as
-    it comes).
+    it comes), `history` what is remembered of it while it goes on.
     """
 
     sampling: SamplingParams = field(default_factory=SamplingParams)
     depth: int | None = None
     target_frames: int | None = None
+    history: HistoryPolicy = field(default_factory=HistoryPolicy.full)
 
     def __post_init__(self) -> None:
-        if self.target_frames is not None and self.target_frames < 1:
-            raise InputError(f"target_frames must be at least 1, got {self.target_frames}")
+        if self.target_frames is not None:
+            object.__setattr__(self, "target_frames", whole("target_frames", self.target_frames, 1))
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +42,7 @@ class Stream:
 
     row: its place in the KV cache, None once released. stack int64 [n_vq]: the codes of the last frame, null above
     the depth. recent int64 [n_vq, PENALTY_WINDOW]: the last codes of each layer, in no order. hidden float32 [d_model]:
-    the backbone's state behind the frame that is to be drawn.
+    the backbone's state behind the frame that is to be drawn. history: its rows, None when all are remembered fully.
     """
 
     spec: StreamSpec
@@ -49,12 +54,16 @@ class Stream:
     recent: IntArray
     hidden: FloatArray
     row: int | None
+    history: HistoryRows | None = None
     done: bool = False
 
 
 def require_depth(depth: int | None, manifest: Manifest) -> int:
     """The depth asked for, by default the voice's own; InputError when the voice has no head for it."""
-    wanted = manifest.sampling.depth if depth is None else depth
-    if not isinstance(wanted, int) or wanted not in manifest.head_depths:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InputError(f"depth must be one of {', '.join(map(str, manifest.head_depths))}, got {wanted!r}")
-    return wanted
+    if depth is None:
+        return manifest.sampling.depth
+    for known in manifest.head_depths:
+        # An integer of another type is as good; True equals 1 but is none.
+        if isinstance(depth, Integral) and not isinstance(depth, bool) and depth == known:
+            return known
+    raise InputError(f"depth must be one of {', '.join(map(str, manifest.head_depths))}, got {depth!r}")

@@ -1,4 +1,4 @@
-"""A voice that hums, surroundings that are all memory, and a clock that only moves when told."""
+"""A voice that hums, a sound card that is driven by hand, and surroundings that are all memory."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from voicestack.realtime.player import NoSoundCardError, Player
-from voicestack.realtime.say import Desk, Voice
+from voicestack.realtime.console import Console
+from voicestack.realtime.desk import Desk, Voice
+from voicestack.realtime.player import Callback, NoSoundCardError, Player
 from voicestack.realtime.text_pipe import TextPipe
 from voicestack.runtime import Chunk, Event, InputError, SamplingParams, WordTiming
 
 RATE_HZ = 24_000
 FRAME_SAMPLES = 1920
+BLOCK = 480
 
 
 def hum(samples: int, volume: float = 0.5) -> NDArray[np.float32]:
@@ -27,6 +29,7 @@ class FakeVoice:
 
     calls: list[dict[str, object]] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
+    prepared: list[int | None] = field(default_factory=list)
 
     def speak(
         self, text: str | TextPipe, *, sampling: SamplingParams, depth: int | None, seconds: float | None
@@ -57,6 +60,37 @@ class Screen(io.StringIO):
         return self._terminal
 
 
+class FakeCard:
+    """A sound card that asks for a block when `pull` is called, and fails in the calls named in `broken`."""
+
+    def __init__(self, callback: Callback, broken: tuple[str, ...] = ()) -> None:
+        self.callback = callback
+        self.broken = broken
+        self.active = False
+        self.closed = False
+
+    def start(self) -> None:
+        self._try("start")
+        self.active = True
+
+    def stop(self) -> None:
+        self._try("stop")
+        self.active = False
+
+    def close(self) -> None:
+        self.active = False
+        self.closed = True
+
+    def pull(self) -> NDArray[np.float32]:
+        out = np.full((BLOCK, 1), np.nan, np.float32)
+        self.callback(out, BLOCK, None, None)
+        return out[:, 0]
+
+    def _try(self, call: str) -> None:
+        if call in self.broken:
+            raise NoSoundCardError(f"the fake card does not {call}")
+
+
 def no_sound_card(_rate: int, _excused: Callable[[], bool]) -> Player:
     raise NoSoundCardError("no sound card in this test")
 
@@ -72,9 +106,8 @@ class Room:
     def desk(self, **others: object) -> Desk:
         """The desk; keyword arguments replace fields of it."""
         fields: dict[str, object] = {
-            "load_voice": lambda: Voice(self.voice.speak, RATE_HZ, FRAME_SAMPLES, 32),
+            "load_voice": lambda: Voice(self.voice.speak, self.voice.prepared.append, RATE_HZ, FRAME_SAMPLES, 32),
             "open_player": no_sound_card,
-            "stdout": self.out,
-            "stderr": self.err,
+            "console": Console(self.out, self.err),
         }
         return Desk(**{**fields, **others})  # type: ignore[arg-type]

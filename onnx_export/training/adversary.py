@@ -34,14 +34,14 @@ def train_adversarial(folder: WorkFolder) -> None:
     checkpoint, log = Checkpoint(stage / "adversarial.pt"), LossLog(folder.stage("codec/adversarial"))
     encoder, quantiser = load_analysis(folder)
     torch.manual_seed(_SEED)
-    decoder, judges = CodecDecoder(config), Discriminator().to(memory_format=torch.channels_last)
+    decoder, judges = CodecDecoder(config), Discriminator()
     maker = torch.optim.AdamW([{"params": decoder.parameters(), "base_lr": 3e-4}], betas=(0.8, 0.99), weight_decay=0.01)
     critic = torch.optim.AdamW([{"params": judges.parameters(), "base_lr": 4e-4}], betas=(0.8, 0.99), weight_decay=0.01)
     modules = {"decoder": decoder, "judges": judges, "maker": maker, "critic": critic}
     first = restore_modules(checkpoint if checkpoint.path.exists() else Checkpoint(stage / "synthesis.pt"), modules)
     if first >= _STEPS:
         return
-    fuse(block for stage_blocks in decoder.stages for block in stage_blocks)
+    fuse(decoder.blocks)
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     late = config.n_fft - config.hop
     for step in tqdm(range(first, _STEPS), desc="codec adversarial", initial=first, total=_STEPS):

@@ -173,7 +173,7 @@ def train_synthesis(folder: WorkFolder) -> None:
     first = restore_modules(checkpoint, modules)
     if first >= SYNTHESIS_STEPS or synthesis_checkpoint(folder) != checkpoint.path:
         return
-    fuse(block for stage_blocks in decoder.stages for block in stage_blocks)
+    fuse(decoder.blocks)
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     late = config.n_fft - config.hop
     for step in tqdm(range(first, SYNTHESIS_STEPS), desc="codec synthesis", initial=first, total=SYNTHESIS_STEPS):

@@ -182,14 +182,20 @@ class CodecDecoder(nn.Module):
         self.config = config
         d, bins = config.d, config.n_fft // 2 + 1
         self.latent_in = nn.Linear(config.latent, d)
-        self.stages = nn.ModuleList(
+        stages = [
             nn.Sequential(*(Block(d, config.ffn, kernel, config.eps) for _ in range(count)))
             for count, kernel in zip(config.blocks, config.kernels, strict=True)
-        )
+        ]
+        self.stages = nn.ModuleList(stages)
         self.upsamples = nn.ModuleList(nn.Linear(d, 2 * d) for _ in config.blocks[1:])
         self.out_norm = nn.RMSNorm(d, config.eps)
         self.out = nn.Linear(d, 2 * bins)
         self.register_buffer("window", torch.hann_window(config.n_fft) / 2, persistent=False)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """All blocks of all stages."""
+        return [module for module in self.stages.modules() if isinstance(module, Block)]
 
     def forward(self, latent: Tensor) -> Tensor:
         """Latent float32 [B, frames, latent] -> pcm float32 [B, frames * 1920], `n_fft - hop` samples late."""

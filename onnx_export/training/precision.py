@@ -19,7 +19,7 @@ def bfloat16() -> torch.autocast:
 
 
 def fuse(modules: Iterable[nn.Module]) -> None:
-    """Compile modules in place, their loops fused: nearly twice as fast. Without a C++ compiler they stay as they are."""
+    """Compile modules in place, their loops fused: nearly twice as fast. Without a C++ compiler nothing is done."""
     if shutil.which("g++"):
         for module in modules:
             module.compile(dynamic=True)

@@ -10,6 +10,7 @@ from .vocabulary import (
     BEFORE_NUMBER,
     CAPITALISED_ONLY,
     DAYS_AND_MONTHS,
+    DAYS_LIKE_WORDS,
     DOTLESS,
     LETTERED_CLASSES,
     LOWER_CASE_ONLY,
@@ -43,7 +44,12 @@ def waits_for_next(text: str) -> bool:
     if match is None:
         return text in ("Dr", "St", "Mt") or text in _SHORT_MONTHS
     core = match[1]
-    return len(core) == 1 or core.lower() in _ABBREVIATED or _DOTTED_LETTERS.fullmatch(core) is not None
+    return (
+        len(core) == 1
+        or core.lower() in _ABBREVIATED
+        or core in DAYS_LIKE_WORDS
+        or _DOTTED_LETTERS.fullmatch(core) is not None
+    )
 
 
 def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
@@ -64,6 +70,8 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
     if lower in ABBREVIATIONS and has_stop and _is_cased_so(core):
         ends = lower not in NEVER_LAST and (opens_sentence or (lower == "etc" and is_capital_next))
         return Expansion(ABBREVIATIONS[lower].split(), ends)
+    if core in DAYS_LIKE_WORDS and has_stop and around.before.lower() != "the" and _goes_on(after):
+        return Expansion([DAYS_LIKE_WORDS[core]], False)
     if core in _SHORT_MONTHS and after[:1].isdigit():
         return Expansion([ABBREVIATIONS[lower]], True)
     if lower in DOTLESS:
@@ -76,6 +84,11 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
     if core in ROMAN and around.before[:1].isupper():
         return Expansion([ROMAN[core]], True)
     return None
+
+
+def _goes_on(after: str) -> bool:
+    """Whether a word cannot begin a sentence, or is a date or a time that belongs to the day before it."""
+    return after[:1].isdigit() or after[:1].islower() or after in _SHORT_MONTHS or after in DAYS_AND_MONTHS
 
 
 def _is_cased_so(core: str) -> bool:

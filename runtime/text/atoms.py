@@ -10,13 +10,14 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .numbers import CURRENCY_SIGNS
 from .pronunciation import SlashGroup, match_group
 
 MAX_ATOM_CHARACTERS = 200
 
 _SPACE = re.compile(r"\s")
 _BEFORE_GROUP = re.compile(r"[(\[\"'“‘*_`]{0,8}/")
-_KEPT = frozenset("£€¥₹¢°×÷±–")
+_KEPT = frozenset(CURRENCY_SIGNS + "¢°×÷±–")
 _FOLDS = {
     **dict.fromkeys("‘’‚‛ʼ′´", "'"), **dict.fromkeys("“”„‟″«»", '"'), **dict.fromkeys("‐‑−", "-"),
     **dict.fromkeys("—―‒", " -- "), **dict.fromkeys("•‣◦▪●○∙·", "•"), **dict.fromkeys("→⇒➜", " -- "),

@@ -3,15 +3,19 @@
 import lzma
 from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_lowercase
 
-from .phones import VOWELS
+from ..errors import BundleError
+from .phones import PHONES, VOWELS
 
+_REMEDY = "install the bundle again"
 _UNSTRESSED = frozenset(
     "a an the of to and or but nor in on at by for from with as if than that is are was were be been am "
     "has have had do does did can could will would shall should may might must it its he she we you they "
     "i me him her us them my your his our their this there so".split()
 )
 _SPOKEN = {"a": "AH0", "to": "T UW0", "i": "AY0", "and": "AE0 N D", "or": "AO0 R", "for": "F AO0 R"}
+_KNOWN_PHONES = frozenset(PHONES)
 LETTER_NAMES = {"a": ("EY1",)}
 """Letters whose name is not what the lexicon says of the one-letter word."""
 
@@ -22,15 +26,32 @@ def unstressed(phones: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Lexicon:
-    """A read-only map from a lower-case word to its phones; parsed lazily, one word at a time."""
+    """A read-only map from a lower-case word to its phones; parsed lazily, one word at a time.
 
-    def __init__(self, text: str) -> None:
-        self._entries: dict[str, str] = dict(line.split("\t", 1) for line in text.splitlines())
+    BundleError names the file (`source`) when it is no lexicon: at once, or for a phone that does not exist when its
+    word is first looked up, since looking at all of them would take as long as all the rest of loading.
+    """
+
+    def __init__(self, text: str, source: str = "lexicon") -> None:
+        self._source = source
+        self._entries: dict[str, str] = {}
+        for line in text.splitlines():
+            word, tab, self._entries[word] = line.partition("\t")
+            if not tab:
+                raise self._broken(f"{line!r}, a line without a tab")
+        for letter in ascii_lowercase:
+            if letter not in self._entries:
+                raise self._broken(f"no entry for the letter {letter!r}")
+            self.letter_name(letter)
 
     @classmethod
     def load(cls, path: Path) -> "Lexicon":
         """Read an xz file of `word<TAB>PH ON EM ES` lines, UTF-8, one pronunciation a word."""
-        return cls(lzma.decompress(path.read_bytes()).decode())
+        try:
+            text = lzma.decompress(path.read_bytes()).decode()
+        except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
+            raise BundleError(f"{path}: not readable as an xz file of UTF-8 text ({error}); {_REMEDY}") from error
+        return cls(text, str(path))
 
     def __contains__(self, word: object) -> bool:
         return word in self._entries
@@ -46,9 +67,18 @@ class Lexicon:
         entry = _SPOKEN.get(word) or self._entries.get(word)
         if entry is None:
             return None
-        phones = tuple(entry.split())
+        phones = self._parsed(word, entry)
         return unstressed(phones) if word in _UNSTRESSED else phones
 
     def letter_name(self, letter: str) -> tuple[str, ...]:
         """Phones of the name of one letter a..z, as in a spelled word."""
-        return LETTER_NAMES.get(letter) or tuple(self._entries[letter].split())
+        return LETTER_NAMES.get(letter) or self._parsed(letter, self._entries[letter])
+
+    def _parsed(self, word: str, entry: str) -> tuple[str, ...]:
+        phones = tuple(entry.split())
+        if not phones or not _KNOWN_PHONES.issuperset(phones):
+            raise self._broken(f"{entry!r} for {word!r}, which are no phones")
+        return phones
+
+    def _broken(self, what: str) -> BundleError:
+        return BundleError(f"{self._source}: it holds {what}; {_REMEDY}")

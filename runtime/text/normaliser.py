@@ -7,11 +7,12 @@ only numbers, abbreviations and lone signs wait for the atom after them, so litt
 import re
 from collections import deque
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import abbreviations
 from .atoms import Atom, Atomiser, LineBreak
-from .numbers import Words, plural_currency
+from .edges import core_span, written
+from .numbers import CURRENCY_SIGNS, Words, plural_currency
 from .readings import ENDS_HALF_DAY, SCALES, Around, is_number, read_number
 from .spelling import Speller, is_web
 from .vocabulary import DOTLESS, SYMBOLS, UNITS
@@ -52,11 +53,9 @@ _EMOTICON = re.compile(r"[:;=]['-]?[)(DPpOo/\\|*3\]\[]+|<3+|[xX]D|\^_?\^")
 _BULLET = re.compile(r"[-*+•]|#{1,6}")
 _RULE = re.compile(r"[-*_=|:]{3,}")
 _LIST_NUMBER = re.compile(r"(\d{1,3})[.)]")
-_JOINED_SENTENCES = re.compile(r"(?<=[a-z]{2}\.)(?=[A-Z][a-z']+\W*$)|(?<=\w[?!])(?=[A-Za-z])|(?<=\.\.)(?=[A-Za-z])")
-_OPENING = frozenset("\"'([{<>*_|!?;:,^\\/=}])")
-_CLOSING = frozenset("\".,;:!?)]}>*_|~\\/'^<={([-")
-_CLITICS = ("'cause", "'em", "'til", "'n'", "'twas", "'tis", "'bout")
-_AROUND_SOURCE = "\"'“”‘’()[]{}<>*_`|~.,;:!?…—–-"
+_JOINED_SENTENCES = re.compile(
+    r"(?<=[a-z]{2}\.)(?=(?:[A-Z][a-z']+|[IA])\W*$)|(?<=\w[?!])(?=[A-Za-z])|(?<=\.\.)(?=[A-Za-z])"
+)
 _EDGES = re.compile(r"^[^\w]+|[^\w]+$")
 
 
@@ -164,14 +163,16 @@ class Normaliser:
     def _read_part(self, part: str, source: str, following: str) -> None:
         around = Around(self._before, self._before_that, _EDGES.sub("", following), following)
         words = read_number(part, around) if part[0] == "(" and part[-1] == ")" else None
-        start, stop = (0, len(part)) if words or part.lower() in DOTLESS else _core_span(part)
+        start, stop = (0, len(part)) if words or part.lower() in DOTLESS else core_span(part)
         core, after = part[start:stop], part[stop:]
+        if any(sign in _PAUSES for sign in after):
+            around = replace(around, after="")
         if words is None and "(" in part[:start]:
             self._pause_due = True
         if not any(character.isalnum() for character in core) and core not in SYMBOLS and core not in UNITS:
             self._read_signs(part, following)
             return
-        spelling = source.strip(_AROUND_SOURCE) or core
+        spelling = written(source) or core
         if words is None:
             expansion = abbreviations.expand(core, around, has_stop=after.startswith("."))
             if expansion is None:
@@ -266,28 +267,10 @@ def _without_markup(match: re.Match[str]) -> str:
     return match[1] or (" " if match[2] else "")
 
 
-def _core_span(part: str) -> tuple[int, int]:
-    """Where an atom begins and ends without the punctuation around it; signs of a number stay."""
-    start, stop = 0, len(part)
-    while start < stop:
-        following = part[start + 1 : start + 2]
-        is_sign = part[start] in "-." and (
-            following.isdigit() or (following in ("$", "€", "£", ".") and part[start] == "-")
-        )
-        if is_sign or (part[start] not in _OPENING and part[start] not in "-."):
-            break
-        start += 1
-    while stop > start and part[stop - 1] in _CLOSING:
-        stop -= 1
-    if part.lower().startswith(_CLITICS, max(start - 1, 0)):
-        start = max(start - 1, 0)
-    return start, stop
-
-
 def _owed_currency(core: str, around: Around) -> str:
     """The name of the currency that is said only after the scale word that follows."""
     bare = core.lstrip("-+~")
-    if around.after.lower() in SCALES and bare[:1] in ("$", "€", "£", "¥", "₹") and bare[-1].isdigit():
+    if around.after.lower() in SCALES and bare[:1] and bare[0] in CURRENCY_SIGNS and bare[-1].isdigit():
         return plural_currency(bare[0])
     return ""
 

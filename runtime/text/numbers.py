@@ -13,6 +13,7 @@ MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _MAX_CARDINAL_DIGITS = 15
+_NO_FRACTIONS = frozenset({("9", "11")})
 _FRACTION_NAMES = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 _CURRENCIES = {
     "$": ("dollar", "dollars", "cent", "cents"),
@@ -20,7 +21,13 @@ _CURRENCIES = {
     "£": ("pound", "pounds", "penny", "pence"),
     "¥": ("yen", "yen", "sen", "sen"),
     "₹": ("rupee", "rupees", "paisa", "paise"),
+    "₿": ("bitcoin", "bitcoins", "", ""),
+    "₩": ("won", "won", "", ""),
+    "₽": ("ruble", "rubles", "", ""),
+    "₪": ("shekel", "shekels", "", ""),
+    "₺": ("lira", "lira", "", ""),
 }
+CURRENCY_SIGNS = "".join(_CURRENCIES)
 _SCALES = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion", "t": "trillion"}
 
 
@@ -75,12 +82,15 @@ def is_one(text: str) -> bool:
 
 
 def money(symbol: str, text: str, scale: str = "") -> Words:
-    """`$`, `23.50` as `twenty three dollars and fifty cents`; with a scale letter, `two point five million dollars`."""
+    """`$`, `23.50` as `twenty three dollars and fifty cents`; with a scale letter, `two point five million dollars`.
+
+    Currencies whose parts nobody names have a decimal point: `zero point zero five bitcoins`.
+    """
     one, many, one_part, many_parts = _CURRENCIES[symbol]
     whole, _, decimals = text.replace(",", "").partition(".")
     if scale:
         return [*amount(text), _SCALES[scale.lower()], many]
-    if len(decimals) != 2:
+    if len(decimals) != 2 or not one_part:
         return [*amount(text), one if is_one(text) else many]
     parts = [] if decimals == "00" else [*cardinal(str(int(decimals))), one_part if decimals == "01" else many_parts]
     if parts and not whole.strip("0"):
@@ -126,7 +136,8 @@ def date(month: int, day: int, year_digits: str = "") -> Words | None:
 
 def fraction(top: str, bottom: str) -> Words:
     """`3`, `4` as `three quarters`; what is no fraction (`24/7`, `9/11`) as two numbers."""
-    if len(top) > 2 or len(bottom) > 3 or not 2 <= int(bottom) or not 0 < int(top) < int(bottom):
+    is_proper = len(top) <= 2 and len(bottom) <= 3 and 0 < int(top) < int(bottom)
+    if not is_proper or (top, bottom) in _NO_FRACTIONS:
         return [*cardinal(top), *cardinal(bottom)]
     one, many = _FRACTION_NAMES.get(int(bottom)) or (name := _num2words(int(bottom), "ordinal"), name + "s")
     return [*cardinal(top), *(one if int(top) == 1 else many).split()]

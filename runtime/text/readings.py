@@ -12,7 +12,10 @@ from .numbers import Words
 from .vocabulary import UNITS
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
-_PLAIN = re.compile(rf"[-+~]?(?:{_NUMBER})")
+_SIGNS_OF_MONEY = f"[{numbers.CURRENCY_SIGNS}]"
+_DECIMAL_COMMA = r"(?:\d{1,3}(?:\.\d{3})+|\d+),\d\d?"
+"""`1.204,50`: cents behind a comma, as on the continent of Europe; three digits would be thousands."""
+_PLAIN = re.compile(rf"[-+~]?(?:{_NUMBER}|{_DECIMAL_COMMA})")
 _MONTHS = frozenset((*numbers.MONTHS, *"Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split()))
 _YEAR_COMES = frozenset("in since until till before after year summer winter spring fall autumn early late".split())
 _COUNT_COMES = frozenset("over than nearly almost approximately least most only exactly total of".split())
@@ -59,6 +62,7 @@ def read_number(core: str, around: Around) -> Words | None:
 
 def _money(match: re.Match[str], around: Around) -> Words | None:
     sign, symbol, inner_sign, text, scale, per = match.groups(default="")
+    text = _with_point(text)
     if not scale and around.after.lower() in SCALES:
         # "$5 million": the name of the currency waits for the scale.
         words = numbers.amount(text)
@@ -69,10 +73,15 @@ def _money(match: re.Match[str], around: Around) -> Words | None:
 
 
 def _money_after(match: re.Match[str], around: Around) -> Words | None:
-    symbol = {"USD": "$", "EUR": "€", "GBP": "£"}.get(match[2], match[2])
+    text, symbol = _with_point(match[1]), {"USD": "$", "EUR": "€", "GBP": "£"}.get(match[2], match[2])
     if symbol == "¢":
-        return [*numbers.amount(match[1]), "cent" if numbers.is_one(match[1]) else "cents"]
-    return numbers.money(symbol, match[1])
+        return [*numbers.amount(text), "cent" if numbers.is_one(text) else "cents"]
+    return numbers.money(symbol, text)
+
+
+def _with_point(text: str) -> str:
+    """An amount of money whose decimals stand behind a point, not a comma."""
+    return text.replace(".", "").replace(",", ".") if re.fullmatch(_DECIMAL_COMMA, text) else text
 
 
 def _measure_name(unit: str) -> Words:
@@ -224,8 +233,12 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
     (re.compile(pattern), read)
     for pattern, read in (
         (r"\d{1,15}", _whole),
-        (rf"(-?)(?:US|CA|A)?([$£€¥₹])(-?)({_NUMBER})(k|K|m|M|mn|b|B|bn|t|T)?(?:/([a-zA-Z]+))?", _money),
-        (rf"({_NUMBER})([€£$¥¢]|USD|EUR|GBP)", _money_after),
+        (
+            rf"(-?)(?:US|CA|A)?({_SIGNS_OF_MONEY})(-?)({_NUMBER}|{_DECIMAL_COMMA})(k|K|m|M|mn|b|B|bn|t|T)?"
+            r"(?:/([a-zA-Z]+))?",
+            _money,
+        ),
+        (rf"({_NUMBER}|{_DECIMAL_COMMA})({_SIGNS_OF_MONEY}|¢|USD|EUR|GBP)", _money_after),
         (r"(?:\+?\d{1,3}[-.])?(?:\(?\d{3}\)?[-.]?)?\d{3}[-.]\d{4}", _phone),
         (r"(\d{4})-(\d\d?)-(\d\d?)", _iso_date),
         (r"\d+(?:-\d+){2,}|\+\d+", _phone),

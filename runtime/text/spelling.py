@@ -11,7 +11,7 @@ MAX_WORD_LETTERS = 24
 """Longer runs of letters are no word; they are said in parts of this length."""
 
 _PIECES = re.compile(r"\d+(?:st|nd|rd|th)(?![a-zA-Z])|\d+|[A-Za-z][A-Za-z']*|'[a-z]+|(?<!\.)\.(?=\w)|[&@+=%×÷±]")
-_NUMBER_PIECE = re.compile(r"[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?%?(?:st|nd|rd|th)?")
+_NUMBER_PIECE = re.compile(r"[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?%?(?:st|nd|rd|th)?|'?\d{1,3}0'?s")
 _INITIALS = re.compile(r"[A-Z]{1,3}(?:&[A-Z]{1,3})+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _VOWELS = frozenset("aeiouy")
@@ -47,7 +47,7 @@ class Speller:
         return words
 
     def mixed(self, text: str, *, shouting: bool) -> Words:
-        """Anything written without white space: `6-digit`, `AT&T`, `GPT4`, `node.js`, `and/or`."""
+        """Anything written without white space: `6-digit`, `mid-1990s`, `AT&T`, `GPT4`, `node.js`, `and/or`."""
         if _INITIALS.fullmatch(text):
             return [word for part in text.split("&") for word in ("and", *letters(part))][1:]
         words: Words = []

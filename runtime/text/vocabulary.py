@@ -57,6 +57,9 @@ ABBREVIATIONS = {
 }  # fmt: skip
 """Abbreviations written with a full stop, which ends a sentence only when a sentence can begin after it."""
 
+DAYS_LIKE_WORDS = {"Sat": "saturday", "Sun": "sunday"}
+"""Abbreviations only with a full stop where the sentence goes on: `Sat. 5 p.m.`, but `He sat. Then he rose.`"""
+
 CAPITALISED_ONLY = frozenset("jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri".split())
 LOWER_CASE_ONLY = frozenset("max min avg misc est vol ext hr hrs mins secs".split())
 NEVER_LAST = frozenset("vs e.g i.e approx est vol tel ext".split())

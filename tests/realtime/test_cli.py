@@ -6,6 +6,7 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from desk_fakes import FRAME_SAMPLES, Room, Screen, hum
 from numpy.typing import NDArray
 
 from voicestack.realtime.cli import main
+from voicestack.realtime.console import Console
+from voicestack.realtime.desk import Desk, Voice
 from voicestack.realtime.player import Player
-from voicestack.realtime.say import Voice
 from voicestack.runtime import BundleError, Chunk, Event, SamplingParams, default_voice_path
 
 
@@ -73,9 +75,10 @@ def test_words_are_printed_with_their_times(room: Room) -> None:
 
 
 def test_the_options_reach_the_voice(room: Room) -> None:
-    """Seed, seconds and depth are what the runtime is asked for."""
+    """Seed, seconds and depth are what the runtime is asked for, and the depth is prepared before."""
     assert main(["say", "x", "--out", "a.wav", "--seed", "7", "--seconds", "1.5", "--depth", "16"], room.desk()) == 0
     assert room.voice.calls == [{"sampling": SamplingParams(seed=7), "depth": 16, "seconds": 1.5}]
+    assert room.voice.prepared == [16]
 
 
 def test_a_pipe_is_spoken_while_it_is_open(room: Room) -> None:
@@ -164,6 +167,7 @@ def test_playing_and_writing_at_once(room: Room) -> None:
         (["say", "hello", "--seed", "-1"], "seed"),
         (["say", "hello", "--out", "no/such/a.wav"], "its folder does not exist"),
         (["say", "hello", "--out", "."], "is a folder"),
+        (["say", "hello", "--out", "x" * 300], "File name too long; name another file with --out"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(room: Room, arguments: list[str], told: str) -> None:
@@ -186,6 +190,62 @@ def test_a_wrong_call_is_one_line_and_code_2(arguments: list[str], capsys: pytes
     assert "--help" in line
 
 
+def test_what_is_wrong_with_the_file_is_told_before_the_voice_is_loaded(room: Room) -> None:
+    """Nobody waits for a voice that has nowhere to speak to."""
+    loaded: list[bool] = []
+    desk = room.desk(load_voice=lambda: loaded.append(True))
+    assert main(["say", "hello", "--out", "/proc/x.wav"], desk) == 2
+    assert "cannot write /proc/x.wav: " in room.err.getvalue()
+    assert loaded == []
+
+
+@pytest.mark.parametrize("option", ["--words", "--json"])
+def test_sound_and_text_do_not_share_standard_output(option: str) -> None:
+    """--out /dev/stdout takes all of it."""
+    reader, writer = os.pipe()
+    with open(writer, "w") as stdout:
+        room = Room()
+        desk = room.desk(console=Console(stdout, room.err))
+        assert main(["say", "hello", "--out", f"/dev/fd/{writer}", option], desk) == 2
+    os.close(reader)
+    assert f"is standard output, where {option} prints; leave out one of the two" in room.err.getvalue()
+
+
+def test_a_closed_standard_input_is_told(room: Room) -> None:
+    """With `<&-` the text is not empty, there is none."""
+    assert main(["say", "-", "--out", "a.wav"], room.desk(stdin_descriptor=None)) == 2
+    assert "standard input, which is closed" in room.err.getvalue()
+
+
+def test_a_closed_standard_input_has_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python puts None in its place, and another file may have its number."""
+    monkeypatch.setattr("sys.stdin", None)
+    assert Desk().stdin_descriptor is None
+
+
+def test_a_text_may_begin_with_a_dash(room: Room) -> None:
+    """After -- nothing is an option, as --help says."""
+    assert main(["say", "--out", "a.wav", "--", "-hello"], room.desk()) == 0
+    assert room.voice.heard == ["-hello"]
+
+
+def test_the_version_is_that_of_the_installed_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version prints it and leaves."""
+    with pytest.raises(SystemExit) as leaving:
+        main(["--version"])
+    assert leaving.value.code == 0
+    assert capsys.readouterr().out == f"voicestack {version('voicestack')}\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [("0.17", False), ("0.3", True), ("0.1", True)], ids=["near", "too short", "too long"]
+)
+def test_a_length_that_was_missed_by_a_tenth_is_told(room: Room, seconds: str, told: bool) -> None:
+    """Two words are 0.16 s of humming, whatever was asked for."""
+    assert main(["say", "hello there", "--out", "a.wav", "--seconds", seconds], room.desk()) == 0
+    assert (f"asked for {float(seconds):.2f} s but made 0.16 s" in room.err.getvalue()) == told
+
+
 def test_a_broken_voice_is_one_line_even_if_its_message_has_more(room: Room) -> None:
     """A BundleError is told like any other error."""
 
@@ -196,16 +256,23 @@ def test_a_broken_voice_is_one_line_even_if_its_message_has_more(room: Room) -> 
     assert room.err.getvalue() == "voicestack: error: weights.bin is truncated: install it again\n"
 
 
-def test_an_interrupted_call_leaves_a_valid_file(room: Room) -> None:
-    """Control-C keeps what was spoken so far."""
+@pytest.mark.parametrize(
+    ("frames", "told"), [(2, "interrupted; a.wav holds 0.16 s"), (0, "interrupted; no file was written")]
+)
+def test_an_interrupted_call_leaves_a_valid_file(room: Room, frames: int, told: str) -> None:
+    """Control-C keeps what was spoken so far and says how much that is."""
 
     def interrupted(*_: object, **__: object) -> Iterator[Chunk]:
-        yield Chunk(hum(FRAME_SAMPLES), 0.0, (), Event.SPOKEN)
+        for _frame in range(frames):
+            yield Chunk(hum(FRAME_SAMPLES), 0.0, (), Event.SPOKEN)
         raise KeyboardInterrupt
 
-    desk = room.desk(load_voice=lambda: Voice(interrupted, 24_000, FRAME_SAMPLES, 32))
+    desk = room.desk(load_voice=lambda: Voice(interrupted, lambda _: None, 24_000, FRAME_SAMPLES, 32))
     assert main(["say", "hello", "--out", "a.wav"], desk) == 130
-    assert frames_in("a.wav") == 1
+    assert room.err.getvalue() == f"voicestack: {told}\n"
+    assert Path("a.wav").exists() == bool(frames)
+    if frames:
+        assert frames_in("a.wav") == frames
 
 
 def test_a_voice_that_says_nothing_is_an_error(room: Room) -> None:
@@ -214,7 +281,7 @@ def test_a_voice_that_says_nothing_is_an_error(room: Room) -> None:
     def mute(*_: object, **__: object) -> Iterator[Chunk]:
         yield from ()
 
-    desk = room.desk(load_voice=lambda: Voice(mute, 24_000, FRAME_SAMPLES, 32))
+    desk = room.desk(load_voice=lambda: Voice(mute, lambda _: None, 24_000, FRAME_SAMPLES, 32))
     assert main(["say", "hello", "--out", "a.wav"], desk) == 2
     assert "nothing that can be spoken" in room.err.getvalue()
 

@@ -9,11 +9,11 @@ from voicestack.realtime.meter import Figures, Meter
 FRAME_S = FRAME_SAMPLES / RATE_HZ
 
 
-def figures(*chunks: tuple[np.ndarray, float, float]) -> Figures:
-    """Chunks are (pcm, arrival, text waited for); each took 20 ms to make; the request was at second 10."""
+def figures(*chunks: tuple[np.ndarray, float, float], work_s: float = 0.02) -> Figures:
+    """Chunks are (pcm, arrival, text waited for); the work on each came last; the request was at second 10."""
     meter = Meter(RATE_HZ)
     for pcm, arrived_s, waited_s in chunks:
-        meter.add(pcm, arrived_s=arrived_s, work_s=0.02, waited_s=waited_s)
+        meter.add(pcm, arrived_s=arrived_s, work_s=work_s, waited_s=waited_s, waited_until_s=arrived_s - work_s)
     return meter.figures(10.0)
 
 
@@ -38,6 +38,20 @@ def test_silence_for_lack_of_text_is_no_underrun() -> None:
     """A writer who pauses is not the engine's fault."""
     result = figures((hum(FRAME_SAMPLES), 10.03, 5.0), (hum(FRAME_SAMPLES), 11.21, 1.1))
     assert result.underruns == 0
+
+
+def test_waiting_within_the_lead_excuses_nothing() -> None:
+    """One second ahead, then one second of waiting, then 0.9 s of work: the listener hears a gap of 0.9 s."""
+    result = figures((hum(RATE_HZ), 11.0, 0.0), (hum(FRAME_SAMPLES), 12.9, 1.0), work_s=0.9)
+    assert result.underruns == 1
+    assert result.underrun_s == pytest.approx(0.9)
+
+
+def test_waiting_that_begins_in_a_gap_shortens_it() -> None:
+    """Dry from 10.11, text awaited from 10.21 to 10.31, speech at 10.33: 120 ms of the silence are the engine's."""
+    result = figures((hum(FRAME_SAMPLES), 10.03, 0.0), (hum(FRAME_SAMPLES), 10.33, 0.1))
+    assert result.underruns == 1
+    assert result.underrun_s == pytest.approx(0.12)
 
 
 def test_the_first_audible_sample_is_heard_after_the_silence_before_it() -> None:

@@ -2,38 +2,13 @@
 
 import importlib
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from desk_fakes import RATE_HZ, hum
+from desk_fakes import BLOCK, RATE_HZ, FakeCard, hum
 
 from voicestack.realtime.player import Callback, NoSoundCardError, Player, open_player
-
-BLOCK = 480
-
-
-class FakeStream:
-    """A sound card that asks for a block when `pull` is called."""
-
-    def __init__(self, callback: Callback) -> None:
-        self.callback = callback
-        self.active = False
-        self.closed = False
-
-    def start(self) -> None:
-        self.active = True
-
-    def stop(self) -> None:
-        self.active = False
-
-    def close(self) -> None:
-        self.active = False
-        self.closed = True
-
-    def pull(self) -> np.ndarray:
-        out = np.full((BLOCK, 1), np.nan, np.float32)
-        self.callback(out, BLOCK, None, None)
-        return out[:, 0]
 
 
 class Bench:
@@ -41,11 +16,11 @@ class Bench:
 
     def __init__(self, is_excused: Callable[[], bool] = lambda: False) -> None:
         self.heard: list[np.ndarray] = []
-        self.card: FakeStream
+        self.card: FakeCard
         self.player = Player(self._open, RATE_HZ, is_excused=is_excused, sleep=lambda _: self.play())
 
-    def _open(self, callback: Callback) -> FakeStream:
-        self.card = FakeStream(callback)
+    def _open(self, callback: Callback) -> FakeCard:
+        self.card = FakeCard(callback)
         return self.card
 
     def play(self, blocks: int = 1) -> None:
@@ -94,6 +69,28 @@ def test_silence_while_the_writer_pauses_is_no_underrun() -> None:
     assert bench.player.underruns == 0
 
 
+def test_silence_that_began_excused_stays_excused_until_there_is_speech() -> None:
+    """Text that has just come needs a moment to become speech; the next time the queue runs dry counts again."""
+    excuses = iter([True, False, False, False])
+    bench = Bench(is_excused=lambda: next(excuses))
+    bench.player.write(hum(BLOCK))
+    bench.play(4)
+    assert (bench.player.underruns, bench.player.underrun_s) == (0, 0)
+    bench.player.write(hum(BLOCK))
+    bench.play(2)
+    assert bench.player.underruns == 1
+
+
+def test_an_excuse_that_comes_later_only_stops_the_clock() -> None:
+    """Silence that began with text to speak is one underrun, without the blocks for which text was awaited."""
+    excuses = iter([False, True, False])
+    bench = Bench(is_excused=lambda: next(excuses))
+    bench.player.write(hum(BLOCK))
+    bench.play(4)
+    assert bench.player.underruns == 1
+    assert bench.player.underrun_s == pytest.approx(2 * BLOCK / RATE_HZ)
+
+
 def test_the_queue_is_bounded() -> None:
     """Writing a minute at once waits until at most ten seconds are left to play."""
     bench = Bench()
@@ -102,12 +99,70 @@ def test_the_queue_is_bounded() -> None:
 
 
 def test_a_card_that_was_pulled_out_does_not_block() -> None:
-    """When the stream is not active any more, finishing returns."""
+    """When the stream is not active any more, or does not stop, finishing says so and keeps what was not played."""
     bench = Bench()
     bench.player.write(hum(BLOCK))
     bench.card.active = False
-    bench.player.finish()
-    assert bench.card.closed
+    with pytest.raises(NoSoundCardError, match="stopped asking"):
+        bench.player.finish()
+    assert [len(piece) for piece in bench.player.unplayed()] == [BLOCK]
+
+    bench = Bench()
+    bench.card.broken = ("stop",)
+    bench.player.write(hum(BLOCK))
+    with pytest.raises(NoSoundCardError, match="does not stop"):
+        bench.player.finish()
+    assert bench.player.unplayed() == []
+
+
+def test_what_was_played_of_a_chunk_is_not_unplayed() -> None:
+    """Of three blocks the card took one."""
+    bench = Bench()
+    bench.player.write(hum(3 * BLOCK))
+    bench.play()
+    np.testing.assert_array_equal(np.concatenate(bench.player.unplayed()), hum(3 * BLOCK)[BLOCK:])
+
+
+@pytest.mark.parametrize("call", ["start", "stop", "active"])
+def test_every_failure_of_the_library_is_a_missing_sound_card(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that is busy at the start or gone later is no traceback, and it can still be closed."""
+
+    class PortAudioError(Exception):
+        pass
+
+    class OutputStream:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        @property
+        def active(self) -> bool:
+            return self._works("active")
+
+        def start(self) -> None:
+            self._works("start")
+
+        def stop(self) -> None:
+            self._works("stop")
+
+        def close(self) -> None:
+            pass
+
+        def _works(self, name: str) -> bool:
+            if name == call:
+                raise PortAudioError("Device unavailable")
+            return True
+
+    library = SimpleNamespace(OutputStream=OutputStream, PortAudioError=PortAudioError)
+    monkeypatch.setattr(importlib, "import_module", lambda _: library)
+    player = open_player(RATE_HZ, lambda: False)
+
+    def play() -> None:
+        player.write(hum(0))
+        player.finish()
+
+    with pytest.raises(NoSoundCardError, match="the sound card failed: Device unavailable"):
+        play()
+    player.close()
 
 
 def test_a_missing_library_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +172,7 @@ def test_a_missing_library_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPat
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(NoSoundCardError, match=r"pip install 'voicestack\[soundcard\]'"):
+    with pytest.raises(NoSoundCardError, match="pip install sounddevice"):
         open_player(RATE_HZ, lambda: False)
 
     def broken(name: str) -> None:

@@ -3,12 +3,14 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voicestack.realtime.text_pipe import TextPipe
+from voicestack.runtime import InputError
 
 
 def test_text_is_there_while_the_pipe_is_open() -> None:
@@ -46,6 +48,7 @@ def test_waiting_is_seen_and_counted() -> None:
     assert not pipe.waiting
     assert pipe.waited_s > 0
     assert pipe.first_text_s is not None
+    assert pipe.first_text_s <= pipe.waited_until_s <= time.monotonic()
 
 
 @given(st.text(max_size=40), st.lists(st.integers(0, 120), max_size=8))
@@ -70,3 +73,27 @@ def read_parts(parts: list[bytes]) -> list[str]:
 def test_bytes_that_are_no_text_do_not_stop_it() -> None:
     """Broken UTF-8 becomes a replacement character."""
     assert "".join(read_parts([b"a\xff", b"b\xe2\x82"])) == "a�b�"
+
+
+def test_a_pipe_that_does_not_block_is_waited_for() -> None:
+    """Whoever made standard input non-blocking did not mean that there is no text."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+
+    def write_and_close() -> None:
+        os.write(writer, b"late")
+        os.close(writer)
+
+    threading.Timer(0.05, write_and_close).start()
+    pipe = TextPipe(reader)
+    assert "".join(pipe) == "late"
+    assert pipe.waited_s > 0.03
+    os.close(reader)
+
+
+def test_what_cannot_be_read_is_told_with_its_remedy(tmp_path: Path) -> None:
+    """A folder as standard input is one clear line."""
+    folder = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(InputError, match="cannot read standard input: Is a directory; pipe the text into it"):
+        list(TextPipe(folder))
+    os.close(folder)

@@ -1,12 +1,16 @@
 """The growing WAV file."""
 
+import os
+import struct
+import threading
 import wave
 from pathlib import Path
 
 import numpy as np
+import pytest
 from desk_fakes import RATE_HZ, hum
 
-from voicestack.realtime.wav import WavFile
+from voicestack.realtime.wav import CannotWriteError, WavFile, check_writable, is_piped_to
 
 
 def samples(path: Path) -> np.ndarray:
@@ -46,3 +50,58 @@ def test_without_samples_there_is_no_file(tmp_path: Path) -> None:
     with WavFile(tmp_path / "a.wav", RATE_HZ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_seek_gets_a_header_without_a_length(tmp_path: Path) -> None:
+    """Through a FIFO come one header, whose sizes say that more follows, and the bare samples."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(path.read_bytes()))
+    reader.start()
+    with WavFile(path, RATE_HZ) as file:
+        for piece in np.split(hum(5000), [1920]):
+            file.write(piece)
+    reader.join(10)
+    (data,) = received
+    assert struct.unpack_from("<I", data, 4) == struct.unpack_from("<I", data, 40) == (0xFFFFFFFF,)
+    np.testing.assert_allclose(np.frombuffer(data[44:], "<i2") / 32767, hum(5000), atol=1 / 32767)
+
+
+def test_a_full_disk_is_told_with_file_and_remedy() -> None:
+    """The message names the file, the reason and the option, and closing adds nothing to it."""
+    with WavFile(Path("/dev/full"), RATE_HZ) as file, pytest.raises(CannotWriteError) as told:
+        file.write(hum(1920))
+    assert str(told.value) == "cannot write /dev/full: No space left on device; name another file with --out"
+
+
+def test_looking_whether_a_file_can_be_written_leaves_no_trace(tmp_path: Path) -> None:
+    """A new file is not there afterwards, an old one is unchanged, and a link to a new file stays one."""
+    old, new, link = (tmp_path / name for name in ("old.wav", "new.wav", "link.wav"))
+    old.write_bytes(b"as it was")
+    link.symlink_to(new)
+    for path in (old, new, link, Path("/dev/null")):
+        check_writable(path)
+    assert old.read_bytes() == b"as it was"
+    assert link.is_symlink()
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "folder", "no/such/folder.wav"])
+def test_what_cannot_be_written_is_found_out_beforehand(name: str, tmp_path: Path) -> None:
+    """A name that is too long, a folder, and a file in a folder that is not there."""
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CannotWriteError, match="cannot write .*; name another file with --out"):
+        check_writable(tmp_path / name)
+
+
+def test_a_path_is_recognised_as_an_open_pipe_or_file(tmp_path: Path) -> None:
+    """/dev/fd leads to what is open; another file does not, and sharing /dev/null harms nobody."""
+    reader, writer = os.pipe()
+    assert is_piped_to(Path(f"/dev/fd/{writer}"), writer)
+    assert not is_piped_to(tmp_path, writer)
+    os.close(reader)
+    os.close(writer)
+    assert not is_piped_to(Path("/dev/null"), writer)
+    with open(os.devnull, "w") as nowhere:
+        assert not is_piped_to(Path("/dev/null"), nowhere.fileno())

@@ -11,6 +11,7 @@ from voicestack.runtime import names
 from voicestack.runtime.bundle import Bundle, default_voice_path
 from voicestack.runtime.errors import BundleError
 from voicestack.runtime.manifest import read_manifest
+from voicestack.runtime.text.phones import UNITS
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -89,7 +90,7 @@ def test_no_manifest(tmp_path: Path) -> None:
     assert str(tmp_path / names.MANIFEST_FILE) in error_of(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"voice\xff", b"[1]", b"3"])
+@pytest.mark.parametrize("content", [b"", b"{", b"voice\xff", b"[1]", b"3", b"[" * 100_000])
 def test_a_manifest_that_is_no_json_object(folder: Path, content: bytes) -> None:
     """Anything but a JSON object is one error that names the manifest."""
     (folder / names.MANIFEST_FILE).write_bytes(content)
@@ -150,6 +151,16 @@ def test_every_missing_field_is_named(folder: Path) -> None:
         ("codec.states", lambda data: data["codec"].update(states={})),
         ("codec.states[1].shape[0]", lambda data: data["codec"]["states"][1].update(shape=["4", 16])),
         ("codec.delay_samples", lambda data: data["codec"].update(delay_samples=-720)),
+        ("codec.states", lambda data: data["codec"].update(delay_samples=5000)),
+        ("codec.states", lambda data: data["codec"]["states"].pop()),
+        ("family", lambda data: data.update(family="moss")),
+        ("channels", lambda data: data.update(channels=2)),
+        ("sample_rate_hz", lambda data: data.update(sample_rate_hz=10**400)),
+        ("frame_rate_hz", lambda data: data.update(frame_rate_hz=10**400)),
+        ("backbone.heads", lambda data: data["backbone"].update(heads=3, kv_heads=2)),
+        ("backbone.kv_heads", lambda data: data["backbone"].update(kv_heads=0)),
+        ("backbone.max_positions", lambda data: data["backbone"].update(max_positions=100_000)),
+        ("backbone.max_positions", lambda data: data["backbone"].update(max_positions=3)),
         ("sampling.top_p", lambda data: data["sampling"].update(top_p=1.5)),
         ("sampling.top_k", lambda data: data["sampling"].update(top_k=65)),
         ("sampling.temperatures", lambda data: data["sampling"].update(temperatures=[])),
@@ -159,6 +170,14 @@ def test_every_missing_field_is_named(folder: Path) -> None:
         ),
         ("sampling.repetition_penalty", lambda data: data["sampling"].update(repetition_penalty=0.5)),
         ("text.units[0]", lambda data: data["text"]["units"].__setitem__(0, 1)),
+        ("text.units[7]", lambda data: data["text"]["units"].__setitem__(7, "X")),
+        (f"text.units[{len(UNITS) - 1}]", lambda data: data["text"]["units"].pop()),
+        (f"text.units[{len(UNITS)}]", lambda data: data["text"]["units"].append("X")),
+        ("text.lookahead_frames", lambda data: data["text"].update(lookahead_frames=5)),
+        ("text.primer_tokens", lambda data: data["text"].update(primer_tokens=4)),
+        ("text.control_max", lambda data: data["text"].update(control_max=100)),
+        ("text.frames_slack", lambda data: data["text"].update(frames_slack=-1)),
+        ("text.frames_slack", lambda data: data["text"].update(frames_slack=float("nan"))),
         ("files.weights.bin", lambda data: data["files"].pop("weights.bin")),
         ("files.../x", lambda data: data["files"].update({"../x": {"size": 1, "sha256": ""}})),
         ("files.weights.bin.size", lambda data: data["files"]["weights.bin"].update(size=1.5)),
@@ -175,7 +194,9 @@ def test_a_wrong_field_is_named(folder: Path, field: str, change: Edit) -> None:
     assert names.MANIFEST_FILE in message
 
 
-@pytest.mark.parametrize("name", ["backbone.onnx", "head_16.onnx", "codec_decoder.onnx", "weights.bin"])
+@pytest.mark.parametrize(
+    "name", ["backbone.onnx", "head_16.onnx", "codec_decoder.onnx", "weights.bin", "text.lexicon.xz"]
+)
 def test_a_broken_file_is_named(folder: Path, name: str) -> None:
     """A file that is missing, truncated or altered is named with the manifest's field about it."""
     path = folder / name
@@ -216,9 +237,15 @@ def test_a_file_that_is_no_graph(folder: Path) -> None:
         ("backbone.onnx", "past_key_values.1.key", lambda data: data["backbone"].update(layers=1)),
         ("backbone.onnx", "past_key_values.0.key", lambda data: data["backbone"].update(head_dim=32)),
         ("backbone.onnx", "hidden", lambda data: data["backbone"].update(d_model=64)),
-        ("codec_decoder.onnx", "state.overlap", lambda data: data["codec"]["states"][-1].update(shape=[480])),
+        (
+            "codec_decoder.onnx",
+            "state.overlap",
+            lambda data: data["codec"].update(
+                delay_samples=480, states=[*data["codec"]["states"][:-1], {"name": "overlap", "shape": [480]}]
+            ),
+        ),
         ("codec_decoder.onnx", "state.other", lambda data: data["codec"]["states"][0].update(name="other")),
-        ("codec_decoder.onnx", "state.overlap", lambda data: data["codec"]["states"].pop()),
+        ("codec_decoder.onnx", "state.conv.0.0", lambda data: data["codec"]["states"].pop(0)),
     ],
 )
 def test_a_graph_that_disagrees_with_the_manifest(folder: Path, file: str, tensor: str, change: Edit) -> None:
@@ -242,3 +269,8 @@ def test_a_depth_without_a_head(pristine: Path) -> None:
     """A depth the bundle has no head for is one error with the depths it has."""
     with pytest.raises(BundleError, match=r"depth 7.*\[8, 16, 32\]"):
         Bundle.load(pristine).head(7)
+
+
+def test_a_folder_may_be_named_by_a_string(pristine: Path) -> None:
+    """A path as text is as good as a Path."""
+    assert Bundle.load(str(pristine)).path == pristine

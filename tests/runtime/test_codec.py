@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from voicestack.runtime.bundle import Bundle
 from voicestack.runtime.codec import Codec
+from voicestack.runtime.errors import InputError
 
 FRAME = 1920
 TOLERANCE = 1e-4
@@ -92,3 +93,31 @@ def test_the_flush_fades_out(codec: Codec) -> None:
     """The tail of a stream that stops at full volume falls to nothing over 30 ms."""
     tail = np.abs(offline(codec, some_codes(5))[-720:])
     assert tail[-24:].max() < 0.01 * tail[:240].max()
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        (np.full((1, 32), 5000), "from 0 to 1024, got 5000 to 5000"),
+        (np.full((2, 8), -1), "from 0 to 1024"),
+        (np.zeros((1, 32), np.float32), "whole numbers"),
+        (np.zeros((1, 0), np.int64), "1 to 32 layers"),
+        (np.zeros((1, 33), np.int64), "1 to 32 layers"),
+        (np.zeros(32, np.int64), "1 to 32 layers"),
+    ],
+)
+def test_codes_that_cannot_be_are_refused_before_anything_is_decoded(
+    codec: Codec, codes: NDArray[np.int64], message: str
+) -> None:
+    """Codes out of range, no integers or of no depth are an InputError, and the other streams stay as they were."""
+    state, other = codec.begin(), codec.begin()
+    with pytest.raises(InputError, match=message):
+        codec.decode([(other, some_codes(1)), (state, codes)])
+    assert other.to_skip == 720
+
+
+def test_a_stream_comes_once_in_a_call(codec: Codec) -> None:
+    """The same state twice in one call has no order, and is refused."""
+    state = codec.begin()
+    with pytest.raises(InputError, match="twice"):
+        codec.decode([(state, some_codes(1)), (state, some_codes(2))])

@@ -211,3 +211,54 @@ def test_sizes_out_of_range_are_refused(tiny: Bundle, slots: int, capacity: int)
     """Slots and capacity have limits, which the error names."""
     with pytest.raises(InputError, match="must be"):
         Engine(tiny, slots=slots, capacity=capacity)
+
+
+@pytest.mark.parametrize(("slots", "capacity"), [("2", 100), (1, 10.5), (True, None)])
+def test_sizes_that_are_no_whole_numbers_are_refused(tiny: Bundle, slots: int, capacity: int | None) -> None:
+    """Slots and capacity are whole numbers."""
+    with pytest.raises(InputError, match="must be a whole number"):
+        Engine(tiny, slots=slots, capacity=capacity)
+
+
+def test_a_stream_of_another_engine_is_refused(tiny: Bundle, alone: dict[int, Codes]) -> None:
+    """Stepping or releasing what another engine admitted is a ValueError, and drops none of one's own."""
+    engine, other = Engine(tiny, slots=1), Engine(tiny, slots=2)
+    own, foreign, later = begin(engine, 1), begin(other, 2), begin(other, 3)
+    for stream in (foreign, later):
+        with pytest.raises(ValueError, match="another engine"):
+            engine.step([own, stream])
+        with pytest.raises(ValueError, match="another engine"):
+            engine.release(stream)
+    assert run(engine)[id(own)] == alone[1]
+    assert run(other)[id(foreign)] == alone[2]
+
+
+def test_a_released_stream_is_done_anywhere(engine: Engine) -> None:
+    """Stepping a stream that was released gives nothing, as for any that is done."""
+    stream = begin(engine, 0)
+    engine.release(stream)
+    assert engine.step([stream]) == []
+
+
+@pytest.mark.parametrize("frames", [float("nan"), float("inf"), 2.5, 3.0, "4", True, 0, -1])
+def test_a_target_is_a_whole_number(frames: int) -> None:
+    """A target length that is no positive whole number is an InputError at once."""
+    with pytest.raises(InputError, match="target_frames must be a whole number of at least 1"):
+        StreamSpec(target_frames=frames)
+
+
+def test_integers_of_numpy_will_do(engine: Engine, alone: dict[int, Codes]) -> None:
+    """Seed, depth and target of numpy's integer types are as good as Python's."""
+    spec = StreamSpec(SamplingParams(seed=np.uint8(5), top_k=np.int64(50)), np.int32(32), np.int16(3))  # type: ignore[arg-type]
+    assert (spec.sampling, spec.target_frames) == (SamplingParams(seed=5, top_k=50), 3)
+    assert type(engine.admit(spec).depth) is int
+
+
+def test_the_coldest_temperatures_are_greedy(engine: Engine) -> None:
+    """A temperature whose inverse no float32 holds says what temperature 0 says."""
+    for temperature in (0, 1e-40):
+        stream = engine.admit(StreamSpec(SamplingParams(temperature=temperature), 8))
+        stream.feed.push(LONG)
+    for _ in range(10):
+        codes = [result.codes.tolist() for result in engine.step() if result.codes is not None]
+        assert codes[0] == codes[1]

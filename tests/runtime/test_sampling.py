@@ -21,11 +21,12 @@ VOICE = SamplingDefaults(
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("temperature", value) for value in (-0.1, math.nan, math.inf, 11.0)),
-        *(("top_k", value) for value in (0, 65, 2.5, True)),
-        *(("top_p", value) for value in (0.0, -1.0, 1.1, math.nan)),
-        *(("repetition_penalty", value) for value in (0.9, math.inf, math.nan)),
-        *(("seed", value) for value in (-1, 1.5)),
+        *(("temperature", value) for value in (-0.1, math.nan, math.inf, 11.0, "x", True, 10**400)),
+        *(("top_k", value) for value in (0, 65, 2.5, True, "1")),
+        *(("top_p", value) for value in (0.0, -1.0, 1.1, math.nan, "x")),
+        *(("repetition_penalty", value) for value in (0.9, math.inf, math.nan, [1])),
+        *(("seed", value) for value in (-1, 1.5, "x")),
+        *(("band_temperatures", value) for value in (3, "x", (1,), ((32, "x"),))),
         *(("band_temperatures", value) for value in ((), ((32, 0.0),), ((32, math.nan),), ((8, 1.0),))),
         ("band_temperatures", ((8, 1.0), (8, 1.0), (32, 1.0))),
     ],
@@ -70,6 +71,16 @@ def test_temperature_zero_leaves_one_rank() -> None:
     settings = head_settings(SamplingParams(temperature=0, top_k=30), VOICE, 16)
     assert (settings.rank_bias == 0).sum() == 1
     assert (settings.inv_temperature == 1).all()
+
+
+def test_a_temperature_near_zero_stays_finite() -> None:
+    """Below the coldest a temperature of all layers is greedy, and one of a band is taken for the coldest."""
+    greedy = head_settings(SamplingParams(temperature=0), VOICE, 8)
+    cold = head_settings(SamplingParams(temperature=1e-40), VOICE, 8)
+    assert (cold.inv_temperature == greedy.inv_temperature).all()
+    assert (cold.rank_bias == greedy.rank_bias).all()
+    banded = head_settings(SamplingParams(band_temperatures=((32, 1e-40),)), VOICE, 8)
+    assert np.isfinite(banded.inv_temperature).all()
 
 
 def test_uniforms_are_one_for_each_layer_whatever_the_depth() -> None:

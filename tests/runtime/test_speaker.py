@@ -1,4 +1,6 @@
 import math
+import re
+import sys
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicestack.runtime import Bundle, Chunk, Event, InputError, SamplingParams, Speaker
+from voicestack.runtime.text import numbers
 
 TEXT = "Hello there world. The cat sat on the mat, yes! Good morning"
 SEED = SamplingParams(seed=3)
@@ -138,11 +141,34 @@ def test_text_that_is_no_string_is_refused(speaker: Speaker, text: Iterable[str]
         next(speaker.speak(text))
 
 
-@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -1.0, 0.0, 1e9, 0.01])
+@pytest.mark.parametrize("text", [None, 3])
+def test_what_gives_no_strings_is_refused_at_once(speaker: Speaker, text: str) -> None:
+    """A text that is neither a string nor anything to iterate over is an InputError that names its type."""
+    with pytest.raises(InputError, match=f"text must be a string or give strings, got {type(text).__name__}"):
+        speaker.speak(text)
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -1.0, 0.0, 1e9, 0.01, 10**400, "3", True])
 def test_a_length_that_cannot_be_is_refused_at_once(speaker: Speaker, seconds: float) -> None:
     """A length that is no positive number, or none for this text, is an InputError that names it."""
     with pytest.raises(InputError, match="seconds"):
         speaker.speak("Hello", seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["A", "Hello there.", "The cat sat on the mat. Yes.", "the cat sat on the mat " * 30])
+def test_a_length_must_be_one_the_voice_has_heard(speaker: Speaker, text: str) -> None:
+    """A length far from what the text takes is refused with the range that would do, and all of that range does."""
+    with pytest.raises(InputError) as caught:
+        speaker.speak(text, seconds=0.001)
+    found = re.fullmatch(r"seconds must be from (\S+) to (\S+) for this text, got 0.001", str(caught.value))
+    assert found
+    low, high = float(found[1]), float(found[2])
+    assert high > 3.9 * low
+    for seconds in (low, (low + high) / 2, high):
+        speaker.speak(text, seconds=seconds)
+    for seconds in (low - 0.01, high + 0.01):
+        with pytest.raises(InputError, match="seconds must be from"):
+            speaker.speak(text, seconds=seconds)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 12, 33, -8])
@@ -152,20 +178,38 @@ def test_a_depth_the_voice_has_not_is_refused_at_once(speaker: Speaker, depth: i
         speaker.speak("Hello", depth=depth)
 
 
-def test_a_length_divides_over_the_sentences(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a length, the targets of all sentences add up to it, by their tokens; text in pieces is read first."""
-    targets: list[int | None] = []
-    admit = speaker._engine.admit  # pyright: ignore[reportPrivateUsage]
+def test_every_word_has_a_time_within_what_was_heard(speaker: Speaker) -> None:
+    """However often the voice is cut off, each word is told once and its time lies in the sound given out so far."""
+    for seed in range(6):
+        told: list[str] = []
+        for chunk in speaker.speak(TEXT, sampling=SamplingParams(seed=seed), depth=8):
+            end_s = chunk.start_s + len(chunk.pcm) / RATE
+            told += [word.text for word in chunk.words]
+            assert all(word.start_s < end_s for word in chunk.words)
+        assert told == "Hello there world The cat sat on the mat yes Good morning".split()
 
-    def spy(spec):  # type: ignore[no-untyped-def]
-        targets.append(spec.target_frames)
-        return admit(spec)
 
-    monkeypatch.setattr(speaker._engine, "admit", spy)  # pyright: ignore[reportPrivateUsage]
-    list(speaker.speak(iter(["Hello world. The ca", "t sat on the mat."]), sampling=SEED, depth=8, seconds=4))
-    first, second = (target for target in targets if target is not None)
-    assert first + second == 50
-    assert second > 1.5 * first
+def test_preparing_leaves_nothing_behind(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prepared speaker has its head and the names of numbers loaded, no stream, and says what any other says."""
+    expected = spoken(Speaker(tiny).speak(TEXT, sampling=SEED, depth=8))
+    prepared = Speaker(tiny)
+    monkeypatch.delitem(sys.modules, "num2words", raising=False)
+    numbers._num2words.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    prepared.prepare(8)
+    assert "num2words" in sys.modules
+    engine = prepared._engine  # pyright: ignore[reportPrivateUsage]
+    assert engine.streams == ()
+    assert sorted(engine._head._heads) == [8, 32]  # pyright: ignore[reportPrivateUsage]
+    pcm, words = spoken(prepared.speak(TEXT, sampling=SEED, depth=8))
+    np.testing.assert_array_equal(pcm, expected[0])
+    assert words == expected[1]
+
+
+def test_preparing_knows_the_depths_of_the_voice(speaker: Speaker) -> None:
+    """A depth without a head cannot be prepared; without one it is the voice's own."""
+    with pytest.raises(InputError, match="depth must be one of 8, 16, 32"):
+        speaker.prepare(7)
+    speaker.prepare()
 
 
 def test_a_hundred_kilobytes_begin_at_once_and_end(speaker: Speaker) -> None:

@@ -2,6 +2,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import Generator, Tensor  # noqa: E402
+
 from voicestack.onnx_export.training.discriminator import (  # noqa: E402
     Discriminator,
     judge_loss,
@@ -11,7 +13,7 @@ from voicestack.onnx_export.training.discriminator import (  # noqa: E402
 pytestmark = pytest.mark.torch
 
 
-def sounds(generator: "torch.Generator") -> "tuple[torch.Tensor, torch.Tensor]":
+def sounds(generator: Generator) -> tuple[Tensor, Tensor]:
     """Two clips of a tone, and the same tone with a phase that jumps every 240 samples: equal bands, other phases."""
     time = torch.arange(4800) / 24_000
     start = torch.rand(2, 1, generator=generator) * 6.28
@@ -37,7 +39,7 @@ def test_the_judges_learn_to_hear_broken_phases() -> None:
         real, broken = sounds(generator)
         loss = judge_loss(judges(real), judges(broken))
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     real, broken = sounds(generator)
     with torch.no_grad():

@@ -17,7 +17,11 @@ def test_kept_weights_come_back_in_single_precision(tmp_path: Path) -> None:
     """
     old, new = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "new")
     weights = {"a": torch.tensor([0.5, 2.0]), "count": torch.tensor([3])}
-    for name, parts in (("analysis", ("encoder", "quantiser")), ("synthesis", ("decoder",)), ("adversarial", ("decoder",))):
+    for name, parts in (
+        ("analysis", ("encoder", "quantiser")),
+        ("synthesis", ("decoder",)),
+        ("adversarial", ("decoder",)),
+    ):
         state = {"step": 7, "optimiser": {"lr": 1.0}, **dict.fromkeys(parts, weights)}
         torch.save(state, old.stage("codec") / f"{name}.pt")
     torch.save({"step": 9, "muon": {}, "model": weights}, old.stage("generator") / "generator.pt")

@@ -1,0 +1,88 @@
+"""The streams of one generator: their places in the caches, and the rows the backbone has yet to take."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CapacityError
+from .generator_info import GeneratorInfo
+from .row_backbone import RowBackbone, check_rows
+from .sampling_rules import PublishedSampling
+from .seen_codes import SeenCodes
+from .streams import Stream
+
+IntArray = NDArray[np.int64]
+
+
+class StreamTable:
+    """The streams by their slots, and the backbone they share."""
+
+    def __init__(self, backbone: RowBackbone, info: GeneratorInfo) -> None:
+        self._backbone, self._info = backbone, info
+        self._streams: list[Stream] = []
+
+    def open(
+        self,
+        prompts: Sequence[IntArray],
+        sampling: PublishedSampling,
+        depth: int,
+        seen: Callable[[], SeenCodes],
+        seed: int | None,
+    ) -> list[Stream]:
+        """A stream for each prompt, not fed yet; InputError or CapacityError, and no stream, when one does not fit."""
+        checked = [check_rows(prompt, self._info) for prompt in prompts]
+        cache = self._backbone.cache
+        if len(prompts) > cache.slots - cache.rows:
+            raise CapacityError(
+                f"{len(prompts)} streams do not fit: {cache.rows} of {cache.slots} slots are taken; release some first"
+            )
+        for rows in checked:
+            if len(rows) >= cache.capacity:
+                raise CapacityError(
+                    f"a prompt of {len(rows)} rows leaves no room in {cache.capacity}; shorten its text or its voice"
+                )
+        return [self._join(rows, sampling, depth, seen(), seed, place) for place, rows in enumerate(checked)]
+
+    def close(self, stream: Stream) -> None:
+        """Free a stream's slot; the last stream moves into it."""
+        moved = self._backbone.cache.leave(stream.slot)
+        last = self._streams.pop()
+        if moved is not None:
+            last.slot = stream.slot
+            self._streams[stream.slot] = last
+
+    def rewind(self, stream: Stream, rows: int) -> None:
+        """Forget the last so many rows a stream has fed."""
+        self._backbone.cache.lengths[stream.slot] -= rows
+
+    def feed(self, streams: Sequence[Stream]) -> None:
+        """Give the backbone every row that is still unfed: prompts one by one, single rows in one call."""
+        for stream in streams:
+            if stream.unfed is not None and len(stream.unfed) > 1:
+                stream.hidden = self._backbone.append(stream.slot, self._cut(stream, stream.unfed))
+                stream.unfed = None
+        waiting = sorted((each for each in streams if each.unfed is not None), key=lambda each: each.slot)
+        rows = [self._cut(stream, stream.unfed)[0] for stream in waiting if stream.unfed is not None]
+        hidden = self._backbone.step([stream.slot for stream in waiting], rows)
+        for stream, state in zip(waiting, hidden, strict=True):
+            stream.hidden, stream.unfed = state, None
+
+    def _join(
+        self, rows: IntArray, sampling: PublishedSampling, depth: int, seen: SeenCodes, seed: int | None, place: int
+    ) -> Stream:
+        # The streams of one call must not draw alike.
+        random = np.random.default_rng(None if seed is None else [seed, place])
+        hidden = np.zeros(self._info.backbone.d_model, np.float32)
+        stream = Stream(self._backbone.cache.join(), sampling, depth, seen, random, rows, hidden)
+        stream.seen.mark_prompt(rows[:, 1:])
+        self._streams.append(stream)
+        return stream
+
+    def _cut(self, stream: Stream, rows: IntArray) -> IntArray:
+        """Rows with null codes where the first MossTTSLocal leaves out the codebooks it does not generate."""
+        if stream.depth == self._info.n_vq or not self._info.nulls_above_depth:
+            return rows
+        rows = rows.copy()
+        rows[:, 1 + stream.depth :] = self._info.null_code
+        return rows
