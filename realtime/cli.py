@@ -1,11 +1,12 @@
 """The command line: what may be asked, and how a failure is told."""
 
 import argparse
+import contextlib
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from voicestack.runtime import InputError, VoicestackError
 
@@ -13,8 +14,13 @@ from .desk import Desk
 from .say import SayRequest, say
 from .text_pipe import TextPipe
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 BAD_INPUT = 2
 INTERRUPTED = 130
+COMMANDS = "voicestack.commands"
+"""The group of entry points that are commands: functions of the remaining arguments that return an exit code."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,8 +40,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of `voicestack`."""
+def build_parser(others: Mapping[str, "EntryPoint"] | None = None) -> argparse.ArgumentParser:
+    """The parser of `voicestack`; `others` are commands to list beside its own."""
     parser = _Parser(prog="voicestack", description="Streaming text-to-speech.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
@@ -61,7 +67,32 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--depth", type=int, metavar="K", help="code layers to make: 8 (the default), 16 or 32")
     command.add_argument("--words", action="store_true", help="print each word with the second at which it begins")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the figures as one line of JSON")
+    for name, entry in (others or {}).items():
+        commands.add_parser(name, help=_described(entry), add_help=False)
     return parser
+
+
+def _other_commands() -> "dict[str, EntryPoint]":
+    """Commands that other packages of the distribution have registered, by name; looking them up takes 30 ms."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name)}
+
+
+def _run_other(entry: "EntryPoint", arguments: Sequence[str]) -> int:
+    try:
+        command: Callable[[Sequence[str]], int] = entry.load()
+    except ImportError as error:
+        print(f"voicestack: error: {entry.name} cannot be loaded ({error}); install voicestack again", file=sys.stderr)
+        return BAD_INPUT
+    return command(arguments)
+
+
+def _described(entry: "EntryPoint") -> str:
+    """The first line of a command's docstring, for the list of commands."""
+    with contextlib.suppress(ImportError):
+        return (entry.load().__doc__ or "").partition("\n")[0].rstrip(".").lower()
+    return "not installed"
 
 
 def main(arguments: Sequence[str] | None = None, desk: Desk | None = None) -> int:
@@ -69,7 +100,14 @@ def main(arguments: Sequence[str] | None = None, desk: Desk | None = None) -> in
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that lacks a letter of a word is no reason to stop speaking.
         sys.stdout.reconfigure(errors="backslashreplace")
-    options = build_parser().parse_args(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    others: Mapping[str, EntryPoint] = {}
+    # Whoever wants to speak does not wait until all installed distributions have been asked for commands.
+    if arguments and (arguments[0] in ("-h", "--help") or not arguments[0].startswith("-")) and arguments[0] != "say":
+        others = _other_commands()
+        if arguments[0] in others:
+            return _run_other(others[arguments[0]], arguments[1:])
+    options = build_parser(others).parse_args(arguments)
     desk = desk or Desk()
     console = desk.console
     try:

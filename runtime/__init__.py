@@ -5,6 +5,7 @@ from .codec import Codec, CodecState
 from .cued_feed import CuedFeed, WordCue
 from .engine import Engine, Event, StepResult
 from .errors import BundleError, CapacityError, InputError, VoicestackError
+from .history import HistoryPolicy
 from .manifest import Manifest
 from .sampling import SamplingParams
 from .speaker import Chunk, Speaker, WordTiming
@@ -20,6 +21,7 @@ __all__ = [
     "CuedFeed",
     "Engine",
     "Event",
+    "HistoryPolicy",
     "InputError",
     "Manifest",
     "SamplingParams",

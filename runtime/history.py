@@ -8,7 +8,6 @@ A policy only says so. `history_rows.py` says when a block of rows is due, `hist
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from . import names
 from .checks import require_number, whole
@@ -27,8 +26,6 @@ class HistoryPolicy:
     """
 
     bands: tuple[tuple[float, int], ...]
-
-    FULL: ClassVar[str] = "full"
 
     def __post_init__(self) -> None:
         try:
@@ -59,7 +56,7 @@ class HistoryPolicy:
     @classmethod
     def parse(cls, text: str) -> "HistoryPolicy":
         """Read a policy as people write it: `full`, or bands such as `10:32,50:8,inf:3`."""
-        if text.strip() == cls.FULL:
+        if text.strip() == "full":
             return cls.full()
         bands = []
         for band in text.split(","):

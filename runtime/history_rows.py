@@ -22,12 +22,13 @@ BLOCK_ROWS = 25
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`BLOCK_ROWS` rows from `start` on that are due to enter a band, `overdue` rows late.
+    """Rows from `start` to `end` (not included) that are due to enter a band, and how many rows late they are.
 
     `depth` is that of the band; 0 stands for what is behind the last one, where rows are dropped.
     """
 
     start: int
+    end: int
     band: int
     depth: int
     overdue: float
@@ -81,20 +82,20 @@ class HistoryRows:
     def due(self, length: int) -> Block | None:
         """The block that is to age next when the stream has so many rows, the oldest first; None when none is due."""
         for band in range(len(self.edges), 0, -1):
-            start = self.marks[band]
-            overdue = length - self.edges[band - 1] - start - BLOCK_ROWS
+            start, end = self.marks[band], self.marks[band] + BLOCK_ROWS
+            overdue = length - self.edges[band - 1] - end
             if overdue >= 0:
-                return Block(start, band, self.depths[band] if band < len(self.depths) else 0, overdue)
+                return Block(start, end, band, self.depths[band] if band < len(self.depths) else 0, overdue)
         return None
 
     def aged(self, block: Block, length: int) -> None:
         """Take note that a block aged; of a stream that had so many rows before."""
-        end = block.start + BLOCK_ROWS
+        start, end = block.start, block.end
         if block.depth:
-            self.codes[block.start : end, block.depth :] = self.null_code
+            self.codes[start:end, block.depth :] = self.null_code
             # A block that is late may skip bands.
             self.marks[1 : block.band + 1] = [max(mark, end) for mark in self.marks[1 : block.band + 1]]
             return
         for rows in (self.text_ids, self.codes):
-            rows[block.start : length - BLOCK_ROWS] = rows[end:length]
-        self.marks = [max(mark - BLOCK_ROWS, block.start) for mark in self.marks]
+            rows[start : start + length - end] = rows[end:length]
+        self.marks = [max(mark - (end - start), start) for mark in self.marks]

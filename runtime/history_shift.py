@@ -10,10 +10,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from .names import ROPE_THETA
 
-ROPE_THETA = 10_000.0
-"""The base of the rotary frequencies of every backbone of this bundle format."""
+FloatArray = NDArray[np.float32]
+DoubleArray = NDArray[np.float64]
 
 
 def turned_back(keys: FloatArray, places: int) -> FloatArray:
@@ -21,10 +21,14 @@ def turned_back(keys: FloatArray, places: int) -> FloatArray:
     half = keys.shape[-1] // 2
     cos, sin = _turn(half, places)
     first, second = keys[..., :half], keys[..., half:]
-    return np.concatenate([first * cos + second * sin, second * cos - first * sin], axis=-1)
+    turned = np.empty_like(keys)
+    turned[..., :half] = first * cos + second * sin
+    turned[..., half:] = second * cos - first * sin
+    return turned
 
 
 @lru_cache
-def _turn(half: int, places: int) -> tuple[FloatArray, FloatArray]:
+def _turn(half: int, places: int) -> tuple[DoubleArray, DoubleArray]:
+    # In double: the prefix is turned anew with each block dropped, and a float32 turn also stretches a little.
     angles = places * ROPE_THETA ** -(np.arange(half) / half)
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    return np.cos(angles), np.sin(angles)

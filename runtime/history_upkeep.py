@@ -13,7 +13,7 @@ successors until they age themselves.
 """
 
 from .backbone import Backbone
-from .history_rows import BLOCK_ROWS, Block, HistoryRows
+from .history_rows import Block, HistoryRows
 from .history_shift import turned_back
 from .kv_cache import KVCache
 
@@ -23,7 +23,7 @@ def age(block: Block, rows: HistoryRows, row: int, backbone: Backbone, cache: KV
     length = cache.lengths[row]
     rows.aged(block, length)
     if block.depth:
-        part = slice(block.start, block.start + BLOCK_ROWS)
+        part = slice(block.start, block.end)
         backbone.rewrite(row, block.start, rows.text_ids[part], rows.codes[part])
     else:
-        cache.drop(row, block.start, BLOCK_ROWS, turned_back)
+        cache.drop(row, block.start, block.end - block.start, turned_back)

@@ -32,6 +32,8 @@ PRIMER_TOKENS = 3
 LOOKAHEAD_FRAMES = 6
 MAX_POSITIONS = 8192
 """Rows (frames and prefix) one stream may have: the length of the graph's rotary table."""
+ROPE_THETA = 10_000.0
+"""The base of the backbone's rotary angles: rows that move in the cache have their keys turned by it."""
 TEXT_IDS = 9
 """Ids of one row's text side; `cue_clock.py` says what they are."""
 MASKED = -1e9

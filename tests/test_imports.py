@@ -18,6 +18,8 @@ Of voicestack.runtime.published it may name the modules that describe a bundle, 
 (kinds of graphs, names of tensors, the dataclasses of the manifest); how a checkpoint is run is none of its business.
 """
 NOT_IN_RUNTIME = ("asyncio", "socket", "ssl", "selectors", "torch", "onnx", "sounddevice")
+MEASURES_INSIDES = ("demos/history_depth.py ",)
+"""It feeds true codes to the graphs and ages their caches by hand, which no user of the runtime does."""
 ONE_FILE_ONLY = {"sounddevice": "realtime/player.py"}
 
 
@@ -87,8 +89,9 @@ def test_torch_and_onnx_are_imported_by_the_exporter_only() -> None:
 
 @pytest.mark.parametrize("folder", ["realtime", "demos"])
 def test_public_names_of_the_runtime_are_enough(folder: str) -> None:
-    """Realtime and the demos import from voicestack.runtime, not from its submodules."""
-    assert offenders(folder, sorted(modules_of("runtime"))) == []
+    """Realtime and the demos import from voicestack.runtime, not from its submodules; but for MEASURES_INSIDES."""
+    found = offenders(folder, sorted(modules_of("runtime")))
+    assert [offender for offender in found if not offender.startswith(MEASURES_INSIDES)] == []
 
 
 def test_the_exporter_names_few_submodules_of_the_runtime() -> None:

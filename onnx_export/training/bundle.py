@@ -22,7 +22,7 @@ from .teacher import SAMPLE_RATE_HZ
 LICENCE = "Apache-2.0"
 _SAMPLING = SamplingDefaults(
     depth=8,
-    channel_temperature=0.5,
+    channel_temperature=0.9,
     temperatures=(TemperatureBand(3, 0.6), TemperatureBand(8, 0.5), TemperatureBand(32, 0.4)),
     top_k=50,
     top_p=0.9,

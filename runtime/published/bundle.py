@@ -30,7 +30,8 @@ from .generator_info import DELAY_HEAD_FILE, WEIGHTS_FILE, Family, GeneratorInfo
 from .tokenizer import JsonTokenizer, PieceTokenizer, check_tokenizer, load_tokenizer
 
 FORMAT = "voicestack-published"
-FORMAT_VERSION = 1
+FORMAT_VERSION = "published-1"
+"""A text: the embedded voice's `Bundle.load`, which knows whole numbers, refuses such a folder by this field."""
 DTYPES = ("float32", "float16")
 
 
@@ -42,7 +43,7 @@ class PublishedManifest:
     """
 
     format: str
-    format_version: int
+    format_version: str
     name: str
     dtype: str
     generator: GeneratorInfo | None
@@ -112,8 +113,12 @@ class PublishedBundle:
         """
         if self.manifest.tokenizer is None:
             raise BundleError(f"{self.path}: field tokenizer is null, this bundle was exported without a tokenizer")
-        tokenizer = load_tokenizer(self.path / self.manifest.tokenizer)
-        check_tokenizer(tokenizer, self.generator_info)
+        path = self.path / self.manifest.tokenizer
+        tokenizer = load_tokenizer(path)
+        try:
+            check_tokenizer(tokenizer, self.generator_info)
+        except BundleError as error:
+            raise BundleError(f"{path}: {error}") from error
         return tokenizer
 
     @property

@@ -11,7 +11,7 @@ from .bundle import PublishedBundle
 from .codec_decoder import CodecDecoder
 from .codec_encoder import CodecEncoder
 from .codec_stream import Window
-from .replay import SOUND_LIMIT, Array, Check, Reference, close, same
+from .replay_checks import SOUND_LIMIT, Array, Check, Reference, close, same
 
 FloatArray = NDArray[np.float32]
 CHUNKS = (1, 3, 8)
@@ -51,7 +51,7 @@ def _encode(encoder: CodecEncoder, reference: Reference) -> Iterator[Check]:
         ours = encoder.encode_clip(sound, chunk_frames=chunk)
         published = _frames(reference["encode_codes"])[:frames]
         yield same("encode_codes", f"{frames} frames in chunks of {chunk}", ours, published)
-    for name, depth in _numbered(reference, r"encode_codes_nq(\d+)"):
+    for name, [depth] in _numbered(reference, r"encode_codes_nq(\d+)"):
         ours = encoder.encode_clip(sound, depth)
         yield same(name, f"{frames} frames, {depth} layers", ours, _frames(reference[name])[:frames])
 
@@ -65,10 +65,10 @@ def _decode(decoder: CodecDecoder, reference: Reference) -> Iterator[Check]:
     for chunk in CHUNKS:
         sound = decode_chunks(decoder, codes, chunk)
         yield close("decode_full", f"{len(codes)} frames in chunks of {chunk}", sound, full, SOUND_LIMIT)
-    for name, chunk in _numbered(reference, r"decode_stream_chunk(\d+)"):
+    for name, [chunk] in _numbered(reference, r"decode_stream_chunk(\d+)"):
         sound, what = decode_chunks(decoder, codes, chunk), f"{len(codes)} frames in chunks of {chunk}"
         yield close(name, what, sound, _samples(reference[name]), SOUND_LIMIT)
-    for name, frames, depth in _numbered(reference, r"decode_first(\d+)_nq(\d+)"):
+    for name, [frames, depth] in _numbered(reference, r"decode_first(\d+)_nq(\d+)"):
         sound, what = decode_chunks(decoder, codes[:frames, :depth], frames), f"{frames} frames, {depth} layers"
         yield close(name, what, sound, _samples(reference[name]), SOUND_LIMIT)
     if "decode_prefix_lengths" in reference:
@@ -102,11 +102,20 @@ def _batch(bundle: PublishedBundle, reference: Reference) -> Iterator[Check]:
 
 def _ring(bundle: PublishedBundle, reference: Reference) -> Iterator[Check]:
     """The published code's own streaming of the 24 kHz codec, whose window loses what a chunk pushes out of it."""
-    decoding = _numbered(reference, r"decode_refstream_chunk(\d+)") if "decode_codes" in reference else []
-    encoding = _numbered(reference, r"encode_refstream_codes_chunk(\d+)") if "waveform" in reference else []
-    if decoding:
-        decoder, codes = bundle.codec_decoder(Window.RING), _frames(reference["decode_codes"])
-    for name, chunk in decoding:
+    yield from _ring_decode(bundle, reference)
+    for name, [chunk] in _numbered(reference, r"encode_refstream_codes_chunk(\d+)"):
+        if "waveform" in reference:
+            encoder = bundle.codec_encoder(Window.RING)
+            ours = encoder.encode_clip(reference["waveform"][0].T, chunk_frames=chunk)
+            yield same(name, f"ring window, chunks of {chunk}", ours, _frames(reference[name]))
+
+
+def _ring_decode(bundle: PublishedBundle, reference: Reference) -> Iterator[Check]:
+    found = _numbered(reference, r"decode_refstream_chunk(\d+)")
+    if not found or "decode_codes" not in reference:
+        return
+    decoder, codes = bundle.codec_decoder(Window.RING), _frames(reference["decode_codes"])
+    for name, [chunk] in found:
         sound, what = decode_chunks(decoder, codes, chunk), f"ring window, chunks of {chunk}"
         yield close(name, what, sound, _samples(reference[name]), SOUND_LIMIT)
         first = f"{name}_first_differing_frame"
@@ -114,11 +123,6 @@ def _ring(bundle: PublishedBundle, reference: Reference) -> Iterator[Check]:
             until = int(reference[first]) * decoder.info.hop
             full = _samples(reference["decode_full"])[:until]
             yield close(first, "ring equals exact up to there", sound[:until], full, SOUND_LIMIT)
-    if encoding:
-        encoder, clip = bundle.codec_encoder(Window.RING), reference["waveform"][0].T
-    for name, chunk in encoding:
-        ours = encoder.encode_clip(clip, chunk_frames=chunk)
-        yield same(name, f"ring window, chunks of {chunk}", ours, _frames(reference[name]))
 
 
 def decode_chunks(decoder: CodecDecoder, codes: Array, chunk: int) -> FloatArray:
@@ -128,17 +132,19 @@ def decode_chunks(decoder: CodecDecoder, codes: Array, chunk: int) -> FloatArray
     return np.concatenate(parts) if parts else np.zeros((0, decoder.info.channels), np.float32)
 
 
-def _numbered(reference: Reference, pattern: str) -> "list[tuple[str, *tuple[int, ...]]]":
+def _numbered(reference: Reference, pattern: str) -> list[tuple[str, list[int]]]:
     """The arrays of a pattern, with the numbers in their names."""
     matches = ((name, re.fullmatch(pattern, name)) for name in reference)
-    return [(name, *map(int, match.groups())) for name, match in matches if match]
+    return [(name, [int(number) for number in match.groups()]) for name, match in matches if match]
 
 
 def _frames(codes: Array) -> Array:
     """Codes [layers, 1, frames] as [frames, layers]."""
-    return codes[:, 0].T
+    stacks: Array = codes[:, 0].T
+    return stacks
 
 
 def _samples(sound: Array) -> Array:
     """Sound [1, channels, samples] as [samples, channels]."""
-    return sound[0].T
+    samples: Array = sound[0].T
+    return samples

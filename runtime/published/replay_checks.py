@@ -50,7 +50,7 @@ class Check:
         return f"{self.error:.0f} differ" if self.error else "identical"
 
     def __str__(self) -> str:
-        return f"{self.name:<36} {self.what:<44} {self.result:<18} {'ok' if self.ok else 'DIFFERS'}"
+        return f"{'ok' if self.ok else 'DIFFERS':<8}{self.result:<18}  {self.name}, {self.what}"
 
 
 class Reference:
@@ -64,8 +64,8 @@ class Reference:
     def load(cls, path: Path) -> "Reference":
         """Read a file; InputError when it is no `.npz`, or is broken."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(dict(file))
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return cls(dict(arrays))
         except FileNotFoundError:
             raise InputError(f"{path}: there is no such file; give the reference.npz of the same checkpoint") from None
         except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
