@@ -157,7 +157,7 @@ class Score:
             feed: dict[str, Any] = {k: np.full((size, width), v, np.float32) for k, (width, v) in neutral.items()}
             feed |= {"hidden": hidden[part], "true": true[part]}
             feed["recent_codes"] = np.full((size, self._n_vq, 16), self._null)
-            logits = np.stack(self._session.run(self._logits, feed), 1)
+            logits = np.stack([np.asarray(each) for each in self._session.run(self._logits, feed)], 1)
             logits -= logits.max(-1, keepdims=True)
             chosen = np.take_along_axis(logits, codes[part, :, None], -1)[..., 0]
             found.append(np.log(np.exp(logits).sum(-1)) - chosen)
