@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .paths import VOICE, WorkFolder
 
-_PHASES = ("analysis", "synthesis", "adversarial")
+_PHASES = ("analysis", "synthesis")
+_OPTIONAL_PHASE = "adversarial"
 
 
 def main() -> None:
@@ -23,8 +24,8 @@ def _parser() -> argparse.ArgumentParser:
     data = _stage(stages, "data", _data, "sentences spoken by the teacher")
     data.add_argument("--hours", type=float, default=15.0)
     data.add_argument("--part", default="0/1", help="I/N: this worker makes every N-th shard from I on")
-    codec = _stage(stages, "codec", _codec, "analysis and quantiser, synthesis, synthesis against judges")
-    codec.add_argument("--phase", choices=_PHASES, help="only this phase")
+    codec = _stage(stages, "codec", _codec, "analysis and quantiser, then synthesis")
+    codec.add_argument("--phase", choices=(*_PHASES, _OPTIONAL_PHASE), help="only this phase")
     generator = _stage(stages, "generator", _generator, "backbone and local head")
     generator.add_argument("--steps", type=int, default=4000, help="train up to this step; raise it to go on")
     bundle = _stage(stages, "bundle", _bundle, "export the checkpoints and check every graph")
@@ -63,7 +64,7 @@ def _codec(options: argparse.Namespace, folder: WorkFolder) -> None:
     train = {
         "analysis": codec.train_analysis,
         "synthesis": codec.train_synthesis,
-        "adversarial": adversary.train_adversarial,
+        _OPTIONAL_PHASE: adversary.train_adversarial,
     }
     for phase in (options.phase,) if options.phase else _PHASES:
         train[phase](folder)

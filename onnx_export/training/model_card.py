@@ -7,7 +7,7 @@ from voicestack.runtime.manifest import Manifest
 _BAD_AT = """\
 - One male American English voice; other languages are read as if they were English.
 - Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
-- The phase is made up by the codec, and no judge has corrected it yet, so the voice sounds a little hoarse.
+- The phase is made up by the codec, so the voice sounds a little hoarse.
 - Rare words and names come out wrong more often than common ones; one word in ten is misheard on the whole.
 - A length that is asked for is met only roughly (see above).
 - Sentences longer than about 12 s were not in the training data; the front end divides them."""
