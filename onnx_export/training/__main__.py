@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     codec = _stage(stages, "codec", _codec, "analysis and quantiser, then synthesis")
     codec.add_argument("--phase", choices=(*_PHASES, _OPTIONAL_PHASE), help="only this phase")
     generator = _stage(stages, "generator", _generator, "backbone and local head")
-    generator.add_argument("--steps", type=int, default=4000, help="train up to this step; raise it to go on")
+    generator.add_argument("--steps", type=int, default=4400, help="train up to this step; raise it to go on")
     bundle = _stage(stages, "bundle", _bundle, "export the checkpoints and check every graph")
     bundle.add_argument("--out", type=Path, default=VOICE, help="the voice folder to write")
     evaluate = _stage(stages, "evaluate", _evaluate, "judge the shipped voice beside its teacher")

@@ -1,7 +1,8 @@
 """Stage `evaluate`: the shipped voice beside its teacher, sentence by sentence, by a recogniser and a speaker judge.
 
-Every judged sentence is one line of `evaluate/results.jsonl`, keyed by the weights it was made with: an interrupted
-run goes on where it stopped, and another bundle is measured anew. The summary goes to `evaluation.json` and a plot.
+Every judged sentence is one line of `evaluate/results.jsonl`, keyed by the weights and the sampling it was made with:
+an interrupted run goes on where it stopped, and another bundle is measured anew. The summary goes to `evaluation.json`
+and a plot.
 """
 
 import hashlib
@@ -139,6 +140,12 @@ class _Bench:
 
     @cached_property
     def _voice_key(self) -> str:
+        # How it samples is as much of the voice as its weights are.
+        sampling = hashlib.sha256(repr(self._bundle.manifest.sampling).encode()).hexdigest()
+        return f"{self._weights_hash} {sampling[:12]}"
+
+    @property
+    def _weights_hash(self) -> str:
         return self._bundle.manifest.files[WEIGHTS_FILE].sha256[:12]
 
     @cached_property
@@ -147,7 +154,7 @@ class _Bench:
         return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
     def manifest_facts(self) -> dict[str, Any]:
-        return {"weights": self._voice_key, **self._bundle.manifest.provenance}
+        return {"weights": self._weights_hash, **self._bundle.manifest.provenance}
 
     def judge_teacher(self, sentence: Sentence) -> dict[str, Any]:
         return self._heard(sentence, self._teacher_speech(sentence))
