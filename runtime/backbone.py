@@ -119,11 +119,15 @@ class Backbone:
             names.TOTAL_LENGTH: self._total,
         }
         outputs: dict[str, Array] = {names.HIDDEN: self._hidden[rows]}
-        for layer, (keys, values) in enumerate(zip(cache.keys, cache.values, strict=True)):
-            # The same memory as past and present: the graph appends in place.
-            inputs[names.past_key(layer)] = outputs[names.present_key(layer)] = keys[rows]
-            inputs[names.past_value(layer)] = outputs[names.present_value(layer)] = values[rows]
+        bind_cache(cache, rows, inputs, outputs)
         return _Call(text_ids, codes, query_lengths, self._session.bind(inputs, outputs))
+
+
+def bind_cache(cache: KVCache, rows: slice, inputs: dict[str, Array], outputs: dict[str, Array]) -> None:
+    """Add the caches of some rows to a call: one memory as past and present, so that the graph appends in place."""
+    for layer, (keys, values) in enumerate(zip(cache.keys, cache.values, strict=True)):
+        inputs[names.past_key(layer)] = outputs[names.present_key(layer)] = keys[rows]
+        inputs[names.past_value(layer)] = outputs[names.present_value(layer)] = values[rows]
 
 
 def slice_counts(rows: Sequence[int]) -> list[int]:

@@ -45,9 +45,9 @@ class Bundle:
             raise BundleError(f"{path}: no such folder; give the folder that holds a {names.MANIFEST_FILE}")
         manifest_path = path / names.MANIFEST_FILE
         manifest = read_manifest(manifest_path)
-        _check_floor(manifest, manifest_path)
+        check_floor(manifest.onnxruntime_floor, manifest_path)
         for name, entry in manifest.files.items():
-            _check_file(path / name, name, entry, verify_hashes)
+            check_file(path / name, name, entry, verify_hashes)
         return cls(path, manifest)
 
     @property
@@ -78,7 +78,8 @@ class Bundle:
         return self._sessions[name]
 
 
-def _check_file(path: Path, name: str, entry: FileEntry, verify_hash: bool) -> None:
+def check_file(path: Path, name: str, entry: FileEntry, verify_hash: bool) -> None:
+    """Compare a file of a bundle with its entry in the manifest; BundleError names both."""
     field = f"{names.MANIFEST_FILE} field files.{name}"
     if not path.is_file():
         raise BundleError(f"{path}: no such file, but {field} lists it; {REMEDY}")
@@ -93,17 +94,16 @@ def _check_file(path: Path, name: str, entry: FileEntry, verify_hash: bool) -> N
             raise BundleError(f"{path}: wrong hash, {found} where {field}.sha256 says {entry.sha256}; {REMEDY}")
 
 
-def _check_floor(manifest: Manifest, path: Path) -> None:
+def check_floor(floor: str, path: Path) -> None:
+    """Compare a manifest's onnxruntime_floor with this ONNX Runtime; BundleError names the manifest."""
     try:
-        floor = _version(manifest.onnxruntime_floor)
+        wanted = _version(floor)
     except ValueError:
+        raise BundleError(f"{path}: field onnxruntime_floor must be a version such as 1.24, got {floor!r}") from None
+    if _version(ort.__version__) < wanted:
         raise BundleError(
-            f"{path}: field onnxruntime_floor must be a version such as 1.24, got {manifest.onnxruntime_floor!r}"
-        ) from None
-    if _version(ort.__version__) < floor:
-        raise BundleError(
-            f"{path}: field onnxruntime_floor asks for ONNX Runtime {manifest.onnxruntime_floor}, "
-            f"this is {ort.__version__}; run: pip install --upgrade onnxruntime"
+            f"{path}: field onnxruntime_floor asks for ONNX Runtime {floor}, this is {ort.__version__}; "
+            "run: pip install --upgrade onnxruntime"
         )
 
 

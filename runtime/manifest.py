@@ -134,13 +134,17 @@ class Manifest:
 
 def read_manifest(path: Path) -> Manifest:
     """Read a `bundle.json`; BundleError names the file and the field that is wrong."""
+    return parse_manifest(read_json(path), path)
+
+
+def read_json(path: Path) -> Any:
+    """Decode a `bundle.json` of any kind; BundleError when there is none or it is no JSON."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file; a bundle is a folder with a {names.MANIFEST_FILE}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not readable as JSON ({error}); {REMEDY}") from error
-    return parse_manifest(data, path)
 
 
 def parse_manifest(data: Any, path: Path) -> Manifest:
@@ -151,12 +155,12 @@ def parse_manifest(data: Any, path: Path) -> Manifest:
             f"{path}: field format_version is {version!r}, this runtime reads {FORMAT_VERSION}; "
             "use a bundle and a voicestack of the same time"
         )
-    manifest: Manifest = _convert(data, Manifest, "", path)
+    manifest: Manifest = convert(data, Manifest, "", path)
     _check_values(manifest, path)
     return manifest
 
 
-def _convert(value: Any, wanted: Any, field: str, path: Path) -> Any:
+def convert(value: Any, wanted: Any, field: str, path: Path) -> Any:
     """Check a decoded value against a field's type and convert it (lists to tuples, objects to dataclasses)."""
     if wanted is Any:
         return value
@@ -166,11 +170,11 @@ def _convert(value: Any, wanted: Any, field: str, path: Path) -> Any:
     if origin is tuple:
         item = typing.get_args(wanted)[0]
         places = enumerate(_list(value, field, path))
-        return tuple(_convert(each, item, f"{field}[{index}]", path) for index, each in places)
+        return tuple(convert(each, item, f"{field}[{index}]", path) for index, each in places)
     if origin is dict:
         item = typing.get_args(wanted)[1]
         entries = _object(value, field, path).items()
-        return {key: _convert(each, item, f"{field}.{key}", path) for key, each in entries}
+        return {key: convert(each, item, f"{field}.{key}", path) for key, each in entries}
     # JSON true is no number here, and an integer is as good as a float.
     accepted: Any = (int, float) if wanted is float else wanted
     if isinstance(value, bool) or not isinstance(value, accepted):
@@ -191,7 +195,7 @@ def _convert_object(value: Any, wanted: Any, field: str, path: Path) -> Any:
     for name in fields:
         if name not in types_of:
             raise BundleError(f"{path}: field {prefix}{name} is not known to this format version; {REMEDY}")
-    return wanted(**{name: _convert(fields[name], kind, prefix + name, path) for name, kind in types_of.items()})
+    return wanted(**{name: convert(fields[name], kind, prefix + name, path) for name, kind in types_of.items()})
 
 
 def _check_values(manifest: Manifest, path: Path) -> None:

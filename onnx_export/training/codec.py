@@ -1,7 +1,7 @@
 """Stage `codec`: first analysis against log-mel patches and a k-means quantiser, then synthesis from the frozen codes.
 
 Split so, codes exist after minutes, and the generator can be trained on them while synthesis is still learning.
-The last phase, `adversary.py`, goes on with synthesis.
+An optional phase, `adversary.py`, goes on with synthesis.
 """
 
 from functools import partial

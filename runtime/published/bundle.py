@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
-
 from .. import names
-from ..bundle import _check_file, _version
+from ..bundle import check_file, check_floor
 from ..errors import BundleError
-from ..manifest import REMEDY, FileEntry, _convert
+from ..manifest import REMEDY, FileEntry, convert, read_json
 from .codec_decoder import CodecDecoder
 from .codec_encoder import CodecEncoder
 from .codec_info import CodecInfo
@@ -89,9 +87,9 @@ class PublishedBundle:
             raise BundleError(f"{path}: no such folder; give the folder that holds a {names.MANIFEST_FILE}")
         manifest_path = path / names.MANIFEST_FILE
         manifest = read_published_manifest(manifest_path)
-        _check_floor(manifest.onnxruntime_floor, manifest_path)
+        check_floor(manifest.onnxruntime_floor, manifest_path)
         for name, entry in manifest.files.items():
-            _check_file(path / name, name, entry, verify_hashes)
+            check_file(path / name, name, entry, verify_hashes)
         return cls(path, manifest)
 
     def generator(self, *, slots: int = 1, capacity: int | None = None) -> AnyGenerator:
@@ -138,12 +136,7 @@ class PublishedBundle:
 
 def read_published_manifest(path: Path) -> PublishedManifest:
     """Read the `bundle.json` of a published checkpoint; BundleError names the file and the field that is wrong."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{path}: no such file; a bundle is a folder with a {names.MANIFEST_FILE}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not readable as JSON ({error}); {REMEDY}") from error
+    data = read_json(path)
     if not isinstance(data, dict):
         raise BundleError(f"{path}: the whole file must be an object, got {data!r:.40}; {REMEDY}")
     if data.get("format") != FORMAT:
@@ -173,7 +166,7 @@ def _parse(data: dict[str, Any], path: Path) -> PublishedManifest:
             raise BundleError(f"{path}: field {field} is not known to this format version; {REMEDY}")
 
     def read(field: str, kind: Any) -> Any:
-        return _convert(data[field], kind, field, path)
+        return convert(data[field], kind, field, path)
 
     return PublishedManifest(
         format=FORMAT,
@@ -207,15 +200,3 @@ def _rules(manifest: PublishedManifest) -> Iterator[tuple[str, bool, str, object
         yield "codec.n_vq", codec.n_vq >= generator.n_vq, f"at least the generator's, {generator.n_vq}", codec.n_vq
         rate = generator.sample_rate_hz
         yield "codec.sample_rate_hz", codec.sample_rate_hz == rate, f"the generator's, {rate}", codec.sample_rate_hz
-
-
-def _check_floor(floor: str, path: Path) -> None:
-    try:
-        wanted = _version(floor)
-    except ValueError:
-        raise BundleError(f"{path}: field onnxruntime_floor must be a version such as 1.24, got {floor!r}") from None
-    if _version(ort.__version__) < wanted:
-        raise BundleError(
-            f"{path}: field onnxruntime_floor asks for ONNX Runtime {floor}, this is {ort.__version__}; "
-            "run: pip install --upgrade onnxruntime"
-        )

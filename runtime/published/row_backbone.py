@@ -8,7 +8,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from .. import names
-from ..backbone import slice_counts
+from ..backbone import bind_cache, slice_counts
 from ..errors import InputError
 from ..kv_cache import KVCache
 from ..sessions import Array, GraphSession
@@ -101,10 +101,7 @@ class RowBackbone:
             names.TOTAL_LENGTH: self._total,
         }
         outputs: dict[str, Array] = {names.HIDDEN: self._hidden[place]}
-        for layer, (keys, values) in enumerate(zip(cache.keys, cache.values, strict=True)):
-            # The same memory as past and present: the graph appends in place.
-            inputs[names.past_key(layer)] = outputs[names.present_key(layer)] = keys[place]
-            inputs[names.past_value(layer)] = outputs[names.present_value(layer)] = values[place]
+        bind_cache(cache, place, inputs, outputs)
         return _Call(text_ids, codes, query_lengths, self._session.bind(inputs, outputs))
 
 
