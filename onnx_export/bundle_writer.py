@@ -23,6 +23,7 @@ from voicestack.runtime.text.phones import UNITS
 
 from .backbone_graph import build_backbone, with_null_row
 from .codec_graph import build_codec_decoder, codec_states, delay_samples
+from .delay_head_graph import build_delay_head, carries_residuals, place_weights
 from .graph_writer import WeightFile, Weights, rounded
 from .head_graph import build_head
 from .specs import CodecConfig, GeneratorConfig
@@ -62,12 +63,15 @@ def write_bundle(
     shared = WeightFile()
     generator_weights = rounded(generator_weights)
     codec_weights = rounded(codec_weights) | {"codebooks": generator_weights["codebooks"]}
-    # The one table serves the backbone and the codec whole, and the heads layer by layer.
+    # The one table serves the backbone and the codec whole, a local head layer by layer, a delay head to its depth.
     shared.place_table(with_null_row(generator_weights["codebooks"]))
+    build = build_head
     try:
+        if generator.head == "delay":
+            build = build_delay_head
+            place_weights(generator_weights, shared)
         graphs = {
-            names.head_file(depth): build_head(generator_weights, generator, depth, shared)
-            for depth in names.HEAD_DEPTHS
+            names.head_file(depth): build(generator_weights, generator, depth, shared) for depth in names.HEAD_DEPTHS
         }
         graphs[names.BACKBONE_FILE] = build_backbone(generator_weights, generator, shared)
         graphs[names.CODEC_DECODER_FILE] = build_codec_decoder(codec_weights, codec, shared)
@@ -79,7 +83,7 @@ def write_bundle(
     if lexicon.resolve() != (folder / names.LEXICON_FILE).resolve():
         shutil.copyfile(lexicon, folder / names.LEXICON_FILE)
     files = {name: _entry(folder / name) for name in (*graphs, names.WEIGHTS_FILE, names.LEXICON_FILE)}
-    manifest = _manifest(generator, codec, facts, files)
+    manifest = _manifest(generator_weights, generator, codec, facts, files)
     (folder / names.MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
@@ -95,13 +99,15 @@ def _entry(path: Path) -> FileEntry:
 
 
 def _manifest(
-    generator: GeneratorConfig, codec: CodecConfig, facts: VoiceFacts, files: dict[str, FileEntry]
+    weights: Weights, generator: GeneratorConfig, codec: CodecConfig, facts: VoiceFacts, files: dict[str, FileEntry]
 ) -> Manifest:
     return Manifest(
         format_version=FORMAT_VERSION,
         name=facts.name,
         family="voicestack",
         text_feed="cued",
+        head=generator.head,
+        residual_width=generator.latent if carries_residuals(weights) else 0,
         n_vq=generator.n_vq,
         codebook_size=generator.codebook,
         frame_rate_hz=codec.sample_rate_hz / codec.frame_samples,

@@ -4,6 +4,7 @@ Verifying against a reference needs the runtime only; what needs onnx or torch i
 """
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import NoReturn
 
 from voicestack.runtime import VoicestackError
 from voicestack.runtime.published import Check, PublishedBundle, Reference, replay
-from voicestack.runtime.published.generator_info import Family
+from voicestack.runtime.published.generator_info import Family, Quantisation, Target
 
 DIFFERS, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _EXTRA = ("onnx", "torch")
@@ -42,7 +43,20 @@ def export(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--codec", type=Path, metavar="CODEC_DIR", help="a codec's folder, put into the same bundle")
     parser.add_argument(
-        "--dtype", choices=("float32", "float16"), default="float32", help="how the generator's weights are stored"
+        "--target",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="what runs the graphs: ONNX Runtime's package for the CPU (the default), or onnxruntime-gpu",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float16"),
+        help="how weights are stored: float32 for the CPU by default, always float16 for CUDA",
+    )
+    parser.add_argument(
+        "--quantize",
+        choices=("int8", "int4"),
+        help="round the matrices of the generator's linear layers to so many bits; prints what that changes",
     )
     options = parser.parse_args(arguments)
     return _run(parser.prog, lambda: _export(options))
@@ -85,7 +99,14 @@ def _run(prog: str, action: Callable[[], int]) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from .published.bundle import export_bundle
+    from .published.form import QUANTISED_BITS, Form
 
+    target = Target(options.target)
+    dtype = options.dtype or ("float16" if target is Target.CUDA else "float32")
+    if target is Target.CUDA and dtype != "float16":
+        _tell("voicestack export: error: attention on CUDA computes in float16 only; leave out --dtype float32")
+        return BAD_INPUT
+    form = Form(target, dtype, QUANTISED_BITS.get(options.quantize))
     bar = _Bar()
     try:
         manifest = export_bundle(
@@ -93,19 +114,35 @@ def _export(options: argparse.Namespace) -> int:
             options.out,
             family=Family(options.family) if options.family else None,
             codec=options.codec,
-            dtype=options.dtype,
+            form=form,
             progress=bar.show,
         )
     finally:
         bar.clear()
     generator, codec = manifest.generator, manifest.codec
-    parts = [f"generator of family {generator.family} ({manifest.dtype})"] if generator else []
-    parts += [f"codec of {codec.n_vq} layers at {codec.sample_rate_hz} Hz"] if codec else []
+    if manifest.quantisation:
+        print("\n".join(_error_table(manifest.quantisation)))
+    stored = f"int{manifest.quantisation.bits}, {manifest.dtype}" if manifest.quantisation else manifest.dtype
+    parts = [f"generator of family {generator.family} ({stored})"] if generator else []
+    parts += [f"codec of {codec.n_vq} layers at {codec.sample_rate_hz} Hz ({manifest.dtype})"] if codec else []
     size = sum(entry.size for entry in manifest.files.values())
     _tell(f"wrote {options.out}: {' and '.join(parts)}, {len(manifest.files)} files, {size / 1e6:.1f} MB")
     if generator and manifest.tokenizer is None:
         _tell(f"voicestack: {options.checkpoint} has no tokenizer file; prompts for this bundle must be given as ids")
     return 0
+
+
+def _error_table(quantisation: Quantisation) -> Iterator[str]:
+    """A line for each layer: its matrices, and the error of each."""
+    yield f"error of the int{quantisation.bits} weights, root mean square relative to that of the weights:"
+    layers: dict[str, list[str]] = {}
+    for name, error in quantisation.errors.items():
+        numbered = re.match(r"(.*?\.\d+)(?:\.(.*))?$", name)
+        layer, part = (numbered[1], numbered[2] or "") if numbered else (name, "")
+        layers.setdefault(layer, []).append(f"{part} {error:.2%}".strip())
+    width = max(map(len, layers), default=0)
+    for layer, parts in layers.items():
+        yield f"  {layer:<{width}}  {', '.join(parts)}"
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -59,13 +59,15 @@ class WeightFile:
             self._length += len(data) + padding
         return self._places[key]
 
-    def place_table(self, table: FloatArray) -> None:
-        """Store a table [n, ...] such that each `table[i]` asked for later is found inside it."""
+    def place_table(self, table: FloatArray, leading: Sequence[int] = ()) -> None:
+        """Store a table [n, ...] such that each `table[i]`, and `table[:k]` for k in `leading`, is found inside it."""
         offset, length = self.place(table)
         row = length // len(table)
-        for index, part in enumerate(table):
+        parts = [(part, offset + index * row, row) for index, part in enumerate(table)]
+        parts += [(table[:count], offset, count * row) for count in leading]
+        for part, start, size in parts:
             key = (hashlib.sha256(np.ascontiguousarray(part, np.float16).tobytes()).hexdigest(), part.shape)
-            self._places.setdefault(key, (offset + index * row, row))
+            self._places.setdefault(key, (start, size))
 
     def save(self, path: Path) -> None:
         """Write the blocks to `path`."""

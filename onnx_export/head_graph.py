@@ -9,25 +9,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx import TensorProto
 
 from voicestack.runtime import names
 
 from .backbone_graph import feed_forward, with_null_row
 from .graph_writer import MICROSOFT, FloatArray, GraphWriter, WeightFile, Weights
+from .head_sampling import INT64, HeadInputs, channel_logits, declare_inputs, sample_channel, sample_rank
 from .specs import GeneratorConfig
-
-FLOAT, INT64, INT32 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32
 
 
 @dataclass(frozen=True, slots=True)
 class _Sampling:
     """Values of the sampler that do not change over the positions of a call; lists are by position or layer."""
 
+    inputs: HeadInputs
     uniforms: list[str]
     inv_temperature: list[str]
-    rank_bias: str
-    top_p: str
     gain: list[str]
     negative_gain: list[str]
 
@@ -44,14 +41,14 @@ def build_head(weights: Weights, config: GeneratorConfig, depth: int, shared: We
     """The graph hidden [B,d_model] and sampling inputs -> channel [B], codes [B,depth]."""
     g = GraphWriter(f"head_{depth}", shared, names.WEIGHTS_FILE)
     table = with_null_row(weights["codebooks"])
-    hidden = g.input(names.HIDDEN, FLOAT, ["batch", config.d_model])
-    channel_bias = g.input(names.CHANNEL_BIAS, FLOAT, ["batch", names.CHANNEL_CLASSES])
     sampling = _prepare_sampling(g, config, depth)
+    hidden = sampling.inputs.hidden
     # [B,1,local_d]: the part of every position's input that comes from the backbone.
     base = g.op("Unsqueeze", g.linear(hidden, "local_in", weights["local_in.weight"]), g.ints(1))
     cache = _Cache()
     state = _position(g, weights, config, base, "", 0, cache)
-    channel = _sample_channel(g, weights, state, channel_bias, sampling)
+    logits = g.reshape(channel_logits(g, weights, state), 0, -1)
+    channel = sample_channel(g, logits, sampling.inputs, sampling.inv_temperature[0], sampling.uniforms[0])
     step = g.op("Gather", g.weight("channel_in.weight", weights["channel_in.weight"]), channel)
     codes: list[str] = []
     for layer in range(depth):
@@ -134,40 +131,23 @@ def _layer_logits(g: GraphWriter, weights: Weights, table: FloatArray, layer: in
 
 def _prepare_sampling(g: GraphWriter, config: GeneratorConfig, depth: int) -> _Sampling:
     """Declare the sampling inputs and compute what all positions share."""
-    uniforms = g.input(names.UNIFORMS, FLOAT, ["batch", 1 + depth])
-    inv_temperature = g.input(names.INV_TEMPERATURE, FLOAT, ["batch", 1 + depth])
-    rank_bias = g.input(names.RANK_BIAS, FLOAT, ["batch", names.TOP_K])
-    top_p = g.input(names.TOP_P, FLOAT, ["batch", 1])
-    recent = g.input(names.RECENT_CODES, INT64, ["batch", depth, names.PENALTY_WINDOW])
-    penalty = g.input(names.PENALTY, FLOAT, ["batch", 1])
+    inputs = declare_inputs(g, config, depth)
     # A recent code's logit is divided by the penalty when positive and multiplied when negative. With gain = 1/p and
     # negative_gain = p*p that is PRelu(logit * gain, negative_gain); for all other codes both are 1.
     width = config.codebook + 1
-    shape = g.op("Concat", g.op("Shape", uniforms, start=0, end=1), g.ints(depth, width), axis=0)
+    shape = g.op("Concat", g.op("Shape", inputs.uniforms, start=0, end=1), g.ints(depth, width), axis=0)
     ones = g.op("Expand", g.scalar(1.0), shape)
-    wide = g.op("Expand", g.op("Unsqueeze", penalty, g.ints(2)), g.op("Shape", recent))
+    wide = g.op("Expand", g.op("Unsqueeze", inputs.penalty, g.ints(2)), g.op("Shape", inputs.recent_codes))
     tables = [
-        g.op("ScatterElements", ones, recent, g.op(kind, *inputs), axis=2)
-        for kind, inputs in (("Reciprocal", (wide,)), ("Mul", (wide, wide)))
+        g.op("ScatterElements", ones, inputs.recent_codes, g.op(kind, *factors), axis=2)
+        for kind, factors in (("Reciprocal", (wide,)), ("Mul", (wide, wide)))
     ]
-    temperatures = g.split(inv_temperature, *[1] * (1 + depth), axis=1)
-    layer_temperature = g.op("Slice", inv_temperature, g.ints(1), g.ints(1 + depth), g.ints(1))
+    temperatures = g.split(inputs.inv_temperature, *[1] * (1 + depth), axis=1)
+    layer_temperature = g.op("Slice", inputs.inv_temperature, g.ints(1), g.ints(1 + depth), g.ints(1))
     tables[0] = g.op("Mul", tables[0], g.op("Unsqueeze", layer_temperature, g.ints(2)))
     gain, negative_gain = (g.split(g.reshape(value, 0, -1), *[width] * depth, axis=1) for value in tables)
-    return _Sampling(g.split(uniforms, *[1] * (1 + depth), axis=1), temperatures, rank_bias, top_p, gain, negative_gain)
-
-
-def _sample_channel(g: GraphWriter, weights: Weights, state: str, bias: str, sampling: _Sampling) -> str:
-    """Draw channel 0, or take its most likely class when the rank bias leaves one rank; int64 [B,1]."""
-    logits = g.linear(state, "channel_out", weights["channel_out.weight"], weights["channel_out.bias"])
-    logits = g.op("Add", g.reshape(logits, 0, -1), bias)
-    scaled = g.op("Mul", logits, sampling.inv_temperature[0])
-    total = g.op("CumSum", g.op("Softmax", scaled, axis=-1), g.const(np.array(1, np.int64)))
-    ends = g.op("Slice", total, g.ints(0), g.ints(names.CHANNEL_CLASSES - 1), g.ints(1))
-    drawn = _count_not_above(g, ends, sampling.uniforms[0])
-    best = g.op("ArgMax", scaled, axis=1, keepdims=1)
-    second_rank = g.op("Slice", sampling.rank_bias, g.ints(1), g.ints(2), g.ints(1))
-    return g.op("Where", g.op("Less", second_rank, g.scalar(0.0)), best, drawn)
+    uniforms = g.split(inputs.uniforms, *[1] * (1 + depth), axis=1)
+    return _Sampling(inputs, uniforms, temperatures, gain, negative_gain)
 
 
 def _sample_layer(g: GraphWriter, logits: str, layer: int, sampling: _Sampling) -> str:
@@ -175,16 +155,6 @@ def _sample_layer(g: GraphWriter, logits: str, layer: int, sampling: _Sampling) 
     gained = g.op("Mul", logits, sampling.gain[layer])
     penalised = g.op("PRelu", gained, sampling.negative_gain[layer])
     values, codes = g.ops("TopK", penalised, g.ints(names.TOP_K), out=2, axis=-1)
-    probabilities = g.op("Softmax", g.op("Add", values, sampling.rank_bias), axis=-1)
-    total = g.op("CumSum", probabilities, g.const(np.array(1, np.int64)))
-    # Top-p keeps the ranks before which less than top_p has gathered; they are a prefix, so the kept mass is the
-    # largest kept total, and the first total above uniform * mass is the rank drawn.
-    kept = g.op("Less", g.op("Sub", total, probabilities), sampling.top_p)
-    mass = g.op("ReduceMax", g.op("Where", kept, total, g.scalar(0.0)), g.ints(1))
-    rank = _count_not_above(g, total, g.op("Mul", mass, sampling.uniforms[layer + 1]))
+    inputs = sampling.inputs
+    rank = sample_rank(g, values, inputs.rank_bias, inputs.top_p, sampling.uniforms[layer + 1])
     return g.op("GatherElements", codes, rank, axis=1)
-
-
-def _count_not_above(g: GraphWriter, values: str, limit: str) -> str:
-    """How many values [B,n] are at most the limit [B,1]; int64 [B,1]."""
-    return g.op("ReduceSum", g.op("Cast", g.op("LessOrEqual", values, limit), to=INT64), g.ints(1))

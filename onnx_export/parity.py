@@ -133,12 +133,21 @@ def check_head(bundle: Bundle, w: reference.Tensors, config: GeneratorConfig, de
     batch, error, equal, total = 4, 0.0, 0, 0
     for greedy in (True, False):
         feeds = _head_feeds(draw, config, batch, depth, greedy)
+        if width := bundle.manifest.residual_width:
+            feeds[names.RESIDUALS] = draw.standard_normal((batch, depth - 1, width), np.float32)
         outputs = bundle.head(depth).call(feeds)
         channel, codes = outputs[names.CHANNEL], outputs[names.CODES]
         for b in range(batch):
             hidden = torch.from_numpy(feeds[names.HIDDEN][b])
             inputs = reference.HeadInputs(**{n: torch.from_numpy(v[b]) for n, v in feeds.items() if n != names.HIDDEN})
-            logits = reference.head_logits(w, config, hidden, int(channel[b]), torch.from_numpy(codes[b]))
+            if config.head == "local":
+                logits = reference.head_logits(w, config, hidden, int(channel[b]), torch.from_numpy(codes[b]))
+            else:
+                left = None if inputs.residuals is None else reference.delay_left(w, hidden, inputs.residuals)
+                logits = reference.delay_head_logits(w, hidden, depth, left)
+                if left is not None:
+                    rest = reference.next_residuals(w, left, torch.from_numpy(codes[b])).numpy()
+                    error = max(error, _error(outputs[names.NEXT_RESIDUALS][b], rest))
             wanted = [reference.sample_channel(logits[0], inputs)]
             wanted += [reference.sample_layer(logits[j + 1], inputs, j) for j in range(depth)]
             got = [int(channel[b]), *codes[b].tolist()]

@@ -45,10 +45,32 @@ class HeadInputs:
     top_p: Tensor
     recent_codes: Tensor
     penalty: Tensor
+    residuals: Tensor | None = None
+
+
+def delay_head_logits(w: Tensors, hidden: Tensor, depth: int, left: Tensor | None) -> list[Tensor]:
+    """Raw logits of channel 0 [3] and of the layers [codebook]; `left` [depth,latent] of a head that has residuals."""
+    logits = [hidden @ w["channel_out.weight"].T + w["channel_out.bias"]]
+    for j in range(depth):
+        narrow = hidden @ w["delay_out"][j]
+        if left is not None:
+            narrow = narrow + left[j] @ w["delay_residual"][j]
+        logits.append(narrow @ w["codebooks"][j].T + w["delay_bias"][j])
+    return logits
+
+
+def delay_left(w: Tensors, hidden: Tensor, residuals: Tensor) -> Tensor:
+    """What is left of each layer's frame [depth,latent], from what was carried along [depth-1,latent]."""
+    return torch.cat([(w["latent_out.weight"] @ hidden + w["latent_out.bias"])[None], residuals])
+
+
+def next_residuals(w: Tensors, left: Tensor, codes: Tensor) -> Tensor:
+    """What is left [depth-1,latent] for the layers behind those that made these codes [depth]."""
+    return (left - w["codebooks"][torch.arange(len(codes)), codes])[:-1]
 
 
 def head_logits(w: Tensors, config: GeneratorConfig, hidden: Tensor, channel: int, codes: Tensor) -> list[Tensor]:
-    """Raw logits of channel 0 [3] and of the layers [codebook], each given the true channel and codes before it."""
+    """Raw logits of channel 0 [3] and of a local head's layers [codebook], each given the channel and codes before."""
     depth = len(codes)
     base = hidden @ w["local_in.weight"].T
     rows = [torch.zeros_like(base), w["channel_in.weight"][channel]]
@@ -64,7 +86,7 @@ def head_logits(w: Tensors, config: GeneratorConfig, hidden: Tensor, channel: in
 
 
 def head_forward(w: Tensors, config: GeneratorConfig, hidden: Tensor, inputs: HeadInputs) -> tuple[int, Tensor]:
-    """Sample one stack: the channel and the codes [depth] of one stream, depth being that of the inputs."""
+    """Sample the channel and the codes [depth] of one stream, depth being that of the inputs."""
     depth = len(inputs.recent_codes)
     none = torch.zeros(1, dtype=torch.long)
     channel = sample_channel(head_logits(w, config, hidden, 0, none)[0], inputs)

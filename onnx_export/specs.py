@@ -1,12 +1,14 @@
 """Sizes of the embedded voice's networks, shared by the recipe and the graph writers; knows no torch."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorConfig:
-    """Backbone (Qwen3-style) and local head."""
+    """Backbone (Qwen3-style) and head; a delay head has none of the `local_` sizes."""
 
+    head: Literal["local", "delay"] = "local"
     d_model: int = 320
     layers: int = 7
     heads: int = 4

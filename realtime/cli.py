@@ -12,6 +12,7 @@ from voicestack.runtime import InputError, VoicestackError
 
 from .desk import Desk
 from .say import SayRequest, say
+from .say_voice import Manner
 from .text_pipe import TextPipe
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+SAY, VOICE = "say", "voice"
 COMMANDS = "voicestack.commands"
 """The group of entry points that are commands: functions of the remaining arguments that return an exit code."""
 
@@ -45,15 +47,25 @@ def build_parser(others: Mapping[str, "EntryPoint"] | None = None) -> argparse.A
     parser = _Parser(prog="voicestack", description="Streaming text-to-speech.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    _add_say(commands)
+    _add_voice(commands)
+    for name, entry in (others or {}).items():
+        commands.add_parser(name, help=_described(entry), add_help=False)
+    return parser
+
+
+def _add_say(commands: "argparse._SubParsersAction[_Parser]") -> None:
     command = commands.add_parser(
-        "say",
+        SAY,
         help="speak a text",
         description="Speak a text while it is still being written, and report how fast the answer was.",
         epilog="TTFB: request to first chunk. TTFA: request to the first audible sample, if playback starts at the "
         "first chunk. RTF: seconds of work per second of audio. An underrun: playback ran dry while there was text.",
     )
     command.add_argument(
-        "text", help="what to say (after -- if it begins with a dash), or - to speak standard input as it arrives"
+        "text",
+        help="what to say (after -- if it begins with a dash), or - to speak standard input as it arrives; a published "
+        "checkpoint other than Realtime reads all of that first",
     )
     command.add_argument("--out", type=Path, metavar="FILE.wav", help="write a WAV file (and play only with --play)")
     command.add_argument("--play", action="store_true", help="play it; the default where no --out is given")
@@ -64,12 +76,38 @@ def build_parser(others: Mapping[str, "EntryPoint"] | None = None) -> argparse.A
         metavar="S",
         help="how long the speech should become; with a pipe it waits for the pipe's end",
     )
-    command.add_argument("--depth", type=int, metavar="K", help="code layers to make: 8 (the default), 16 or 32")
+    command.add_argument(
+        "--depth",
+        type=int,
+        metavar="K",
+        help="code layers to make: 8 (the default), 16 or 32; a published checkpoint makes all",
+    )
     command.add_argument("--words", action="store_true", help="print each word with the second at which it begins")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the figures as one line of JSON")
-    for name, entry in (others or {}).items():
-        commands.add_parser(name, help=_described(entry), add_help=False)
-    return parser
+    command.add_argument(
+        "--voice", type=Path, metavar="BUNDLE", help="the bundle to speak with, instead of the voice that is shipped"
+    )
+    published = command.add_argument_group("with the bundle of a published checkpoint")
+    published.add_argument(
+        "--prompt", type=Path, metavar="FILE", help="sound like a recording (WAV, FLAC, OGG), or a .voice file"
+    )
+    published.add_argument("--prompt-text", metavar="TEXT", help="what the recording says, to go on from it")
+    published.add_argument("--language", metavar="NAME", help="the language's English name (not Nano, Realtime)")
+    published.add_argument("--instruction", metavar="TEXT", help="how to say it, in words (not Nano, Realtime)")
+
+
+def _add_voice(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    command = commands.add_parser(
+        VOICE,
+        help="make a .voice file of a recording",
+        description="Make a recording ready for say --prompt: encoded, and prefilled as far as no text matters to it.",
+    )
+    command.add_argument("bundle", type=Path, metavar="BUNDLE", help="a folder that voicestack export wrote")
+    command.add_argument("recording", type=Path, metavar="RECORDING", help="a WAV, FLAC or OGG file")
+    command.add_argument("out", type=Path, metavar="OUT.voice", help="the file to write")
+    command.add_argument(
+        "--text", metavar="TRANSCRIPT", help="what it says, to go on from it instead of sounding like it"
+    )
 
 
 def _other_commands() -> "dict[str, EntryPoint]":
@@ -103,7 +141,8 @@ def main(arguments: Sequence[str] | None = None, desk: Desk | None = None) -> in
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     others: Mapping[str, EntryPoint] = {}
     # Whoever wants to speak does not wait until all installed distributions have been asked for commands.
-    if arguments and (arguments[0] in ("-h", "--help") or not arguments[0].startswith("-")) and arguments[0] != "say":
+    named = arguments and (arguments[0] in ("-h", "--help") or not arguments[0].startswith("-"))
+    if named and arguments[0] not in (SAY, VOICE):
         others = _other_commands()
         if arguments[0] in others:
             return _run_other(others[arguments[0]], arguments[1:])
@@ -111,7 +150,12 @@ def main(arguments: Sequence[str] | None = None, desk: Desk | None = None) -> in
     desk = desk or Desk()
     console = desk.console
     try:
-        say(_request(options, desk), desk)
+        if options.command == VOICE:
+            from .published_voice import make_voice
+
+            console.tell(make_voice(options.bundle, options.recording, options.out, options.text))
+        else:
+            say(_request(options, desk), desk)
     except (VoicestackError, OSError) as error:
         console.tell(f"voicestack: error: {' '.join(str(error).split())}")
         return BAD_INPUT
@@ -132,9 +176,16 @@ def _request(options: argparse.Namespace, desk: Desk) -> SayRequest:
         text=text,
         out=options.out,
         play=options.play,
-        seed=options.seed,
-        seconds=options.seconds,
-        depth=options.depth,
+        voice=options.voice,
+        manner=Manner(
+            seed=options.seed,
+            depth=options.depth,
+            seconds=options.seconds,
+            prompt=options.prompt,
+            prompt_text=options.prompt_text,
+            language=options.language,
+            instruction=options.instruction,
+        ),
         words=options.words,
         as_json=options.as_json,
     )

@@ -1,47 +1,29 @@
 """The surroundings of one call, so that tests can put others in their place."""
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
 
-from voicestack.runtime import Bundle, Chunk, SamplingParams, Speaker, default_voice_path
+from voicestack.runtime import Bundle, SamplingParams, Speaker, default_voice_path
 
 from .console import Console
 from .player import Player, open_player
 from .process_age import process_age_s
+from .say_voice import Manner, SayVoice, Spoken
 from .text_pipe import TextPipe
 
 
-class SpeakCall(Protocol):
-    """The call of Speaker.speak that is used here."""
+def load_voice(path: Path | None = None) -> SayVoice:
+    """The voice in a bundle's folder, by default the one that ships with voicestack. Raises BundleError."""
+    if path is None or not _is_published(path):
+        return _load_embedded(path or default_voice_path())
+    # Importing it costs 100 ms that only its users should pay.
+    from .published_voice import load_published
 
-    def __call__(
-        self, text: str | TextPipe, *, sampling: SamplingParams, depth: int | None, seconds: float | None
-    ) -> Iterator[Chunk]:
-        """Chunks of the speech, each as soon as it is made."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """A loaded voice, as far as speaking needs it. prepare(depth) does what the first utterance would wait for."""
-
-    speak: SpeakCall
-    prepare: Callable[[int | None], None]
-    sample_rate_hz: int
-    frame_samples: int
-    depth: int
-
-
-def load_voice() -> Voice:
-    """The voice that ships with voicestack. Raises BundleError."""
-    bundle = Bundle.load(default_voice_path())
-    manifest, speaker = bundle.manifest, Speaker(bundle)
-    return Voice(
-        speaker.speak, speaker.prepare, manifest.sample_rate_hz, manifest.frame_samples, manifest.sampling.depth
-    )
+    return load_published(path)
 
 
 def stdin_descriptor() -> int | None:
@@ -54,9 +36,33 @@ def stdin_descriptor() -> int | None:
 class Desk:
     """What a call finds around it."""
 
-    load_voice: Callable[[], Voice] = load_voice
+    load_voice: Callable[[Path | None], SayVoice] = load_voice
     open_player: Callable[[int, Callable[[], bool]], Player] = open_player
     stdin_descriptor: int | None = field(default_factory=stdin_descriptor)
     console: Console = field(default_factory=lambda: Console(sys.stdout, sys.stderr))
     clock: Callable[[], float] = time.monotonic
     process_age_s: Callable[[], float] = process_age_s
+
+
+def _is_published(path: Path) -> bool:
+    """Whether a folder's manifest is that of a published checkpoint: its format version is a text, not a number."""
+    try:
+        manifest = json.loads((path / "bundle.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False  # loading it as the other kind tells what is wrong
+    return isinstance(manifest, dict) and isinstance(manifest.get("format_version"), str)
+
+
+def _load_embedded(path: Path) -> SayVoice:
+    bundle = Bundle.load(path)
+    manifest, speaker = bundle.manifest, Speaker(bundle)
+
+    def speak(text: str | TextPipe, manner: Manner) -> Iterator[Spoken]:
+        sampling = SamplingParams(seed=manner.seed)
+        return speaker.speak(text, sampling=sampling, depth=manner.depth, seconds=manner.seconds)
+
+    def prepare(manner: Manner) -> None:
+        manner.refuse("prompt", "prompt_text", "language", "instruction")
+        speaker.prepare(manner.depth)
+
+    return SayVoice(speak, prepare, manifest.sample_rate_hz, manifest.frame_samples, manifest.sampling.depth)

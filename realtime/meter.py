@@ -26,6 +26,11 @@ class Figures:
     underrun_s: float
 
 
+def mono(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Float32 [samples] of [samples] or [samples, channels]: the mean of all channels."""
+    return pcm if pcm.ndim == 1 else pcm.mean(axis=1)
+
+
 class Meter:
     """Follows the chunks of one utterance against a virtual player that starts with the first one.
 
@@ -70,7 +75,7 @@ class Meter:
         """Count a chunk.
 
         Args:
-            pcm: float32 [samples].
+            pcm: float32 [samples] or [samples, channels].
             arrived_s: when it arrived, on any clock.
             work_s: how long it took to make.
             waited_s: how long, of the time since the last chunk, there was no text to speak.
@@ -87,7 +92,7 @@ class Meter:
             self._underruns += 1
             self._underrun_s += gap_s
         begins_s = max(self._dry_at_s, arrived_s)
-        self._onset.add(pcm)
+        self._onset.add(mono(pcm))
         if self._onset_heard_s is None and self._onset.onset_sample is not None:
             # The detector decides up to 50 ms late, so the onset may lie in an earlier chunk than this one.
             self._onset_heard_s = begins_s + (self._onset.onset_sample - self._samples) / self._rate

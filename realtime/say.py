@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from voicestack.runtime import Chunk, Event, InputError, SamplingParams
+from voicestack.runtime import Chunk, Event, InputError
 
-from .desk import Desk, Voice
+from .desk import Desk
 from .meter import Figures, Meter
+from .say_voice import Manner, SayVoice, Spoken
 from .sinks import Sinks
 from .text_pipe import TextPipe
 from .wav import check_writable, is_piped_to
@@ -21,14 +22,13 @@ _TOLERATED = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SayRequest:
-    """What the command line asks for. text: what to say, or the pipe it arrives through."""
+    """What the command line asks for. text: what to say, or the pipe it arrives through. voice: a bundle's folder."""
 
     text: str | TextPipe
     out: Path | None = None
     play: bool = False
-    seed: int | None = None
-    seconds: float | None = None
-    depth: int | None = None
+    voice: Path | None = None
+    manner: Manner = Manner()
     words: bool = False
     as_json: bool = False
 
@@ -41,12 +41,11 @@ class SayRequest:
 def say(request: SayRequest, desk: Desk) -> None:
     """Speak the request and report. Raises VoicestackError, and KeyboardInterrupt that says what is kept."""
     _check_out(request, desk.console.stdout)
-    sampling = SamplingParams(seed=request.seed)
-    voice = desk.load_voice()
-    voice.prepare(request.depth)
+    voice = desk.load_voice(request.voice)
+    voice.prepare(request.manner)
     # What is wrong with a request is told before anything is opened for it.
-    run = _Run(request, voice, desk, sampling)
-    with Sinks(desk, voice.sample_rate_hz, out=request.out, play=request.play, pipe=request.pipe) as sinks:
+    run = _Run(request, voice, desk)
+    with Sinks(desk, voice, out=request.out, play=request.play, pipe=request.pipe) as sinks:
         try:
             run.speak(sinks)
             sinks.finish()
@@ -58,7 +57,7 @@ def say(request: SayRequest, desk: Desk) -> None:
 class _Run:
     """One utterance from the request to the report."""
 
-    def __init__(self, request: SayRequest, voice: Voice, desk: Desk, sampling: SamplingParams) -> None:
+    def __init__(self, request: SayRequest, voice: SayVoice, desk: Desk) -> None:
         self._request = request
         self._voice = voice
         self._desk = desk
@@ -66,7 +65,7 @@ class _Run:
         self._words: list[tuple[str, float]] = []
         self._cold_start_s = 0.0
         self._started_s = desk.clock()
-        self._chunks = voice.speak(request.text, sampling=sampling, depth=request.depth, seconds=request.seconds)
+        self._chunks = voice.speak(request.text, request.manner)
 
     def speak(self, sinks: Sinks) -> None:
         """Make and hand on every chunk. Raises InputError when there was nothing to speak."""
@@ -110,13 +109,13 @@ class _Run:
         if self._request.as_json:
             console.print(json.dumps(self._fields(figures, underruns)))
         else:
-            console.tell(_readable(figures, self._cold_start_s, underruns, self._request.seconds))
+            console.tell(_readable(figures, self._cold_start_s, underruns, self._request.manner.seconds))
 
-    def _tell(self, chunk: Chunk, now_s: float) -> None:
+    def _tell(self, chunk: Spoken, now_s: float) -> None:
         console = self._desk.console
         if chunk.event == Event.CAPPED:
             console.tell(f"voicestack: the voice ran away and was cut off at {self._meter.audio_s:.2f} s")
-        for word in chunk.words:
+        for word in chunk.words if isinstance(chunk, Chunk) else ():
             self._words.append((word.text, word.start_s))
             if self._request.words and not self._request.as_json:
                 console.print(f"{word.start_s:8.2f} s  {word.text}")
@@ -132,7 +131,7 @@ class _Run:
             "rtf": round(figures.rtf, 4),
             "audio_s": round(figures.audio_s, 3),
             "frames": round(figures.audio_s * self._voice.sample_rate_hz / self._voice.frame_samples),
-            "depth": self._request.depth or self._voice.depth,
+            "depth": self._request.manner.depth or self._voice.depth,
             "words": [[text, round(start_s, 3)] for text, start_s in self._words],
             "underruns": underruns,
         }

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .desk import Desk
+from .meter import mono
 from .player import NoSoundCardError, Player
+from .say_voice import SayVoice
 from .text_pipe import TextPipe
 from .wav import WavFile, check_writable
 
@@ -24,15 +26,15 @@ class Sinks:
         wav: the file; None where none is written.
     """
 
-    def __init__(self, desk: Desk, sample_rate_hz: int, *, out: Path | None, play: bool, pipe: TextPipe | None) -> None:
+    def __init__(self, desk: Desk, voice: SayVoice, *, out: Path | None, play: bool, pipe: TextPipe | None) -> None:
         """Args: pipe, if text comes through one, tells when silence is the writer's. Raises CannotWriteError."""
         self.player: Player | None = None
-        self.wav = None if out is None else WavFile(out, sample_rate_hz)
+        self._rate, self._channels = voice.sample_rate_hz, voice.channels
+        self.wav = None if out is None else WavFile(out, self._rate, self._channels)
         self._tell = desk.console.tell
-        self._rate = sample_rate_hz
         if play or out is None:
             try:
-                self.player = desk.open_player(sample_rate_hz, lambda: pipe is not None and pipe.waiting)
+                self.player = desk.open_player(self._rate, lambda: pipe is not None and pipe.waiting)
             except NoSoundCardError as error:
                 self._fall_back(f"writing {DEFAULT_WAV} instead", error)
 
@@ -48,12 +50,12 @@ class Sinks:
             self.wav.close()
 
     def write(self, pcm: NDArray[np.float32]) -> None:
-        """Hand on float32 [samples]. Raises CannotWriteError."""
+        """Hand on float32 [samples] or [samples, channels]; the card plays mono. Raises CannotWriteError."""
         if self.wav is not None:
             self.wav.write(pcm)
         if self.player is not None:
             try:
-                self.player.write(pcm)
+                self.player.write(mono(pcm))
             except NoSoundCardError as error:
                 self._lose(self.player, error)
 
@@ -86,7 +88,7 @@ class Sinks:
     def _fall_back(self, remedy: str, error: NoSoundCardError) -> None:
         if self.wav is None:
             check_writable(DEFAULT_WAV)
-            self.wav = WavFile(DEFAULT_WAV, self._rate)
+            self.wav = WavFile(DEFAULT_WAV, self._rate, self._channels)
         else:
             remedy = f"writing only {self.wav.path}"
         self._tell(f"voicestack: cannot play, {remedy}: {error}")

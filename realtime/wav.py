@@ -51,22 +51,22 @@ def is_piped_to(path: Path, descriptor: int) -> bool:
 
 
 class WavFile:
-    """A mono 16-bit WAV file, made with the first samples and valid after every write.
+    """A 16-bit WAV file, made with the first samples and valid after every write.
 
     Where the file cannot seek, as a pipe cannot, its header says that the length is unknown. A file that never got a
     sample is never made. Use it as a context manager.
     """
 
-    def __init__(self, path: Path, sample_rate_hz: int) -> None:
+    def __init__(self, path: Path, sample_rate_hz: int, channels: int = 1) -> None:
         self.path = path
-        self._rate = sample_rate_hz
+        self._rate, self._channels = sample_rate_hz, channels
         self._file: BinaryIO | None = None
         self._data_bytes = 0
 
     @property
     def audio_s(self) -> float:
         """Seconds of audio in the file."""
-        return self._data_bytes / _SAMPLE_BYTES / self._rate
+        return self._data_bytes / (_SAMPLE_BYTES * self._channels) / self._rate
 
     def __enter__(self) -> "WavFile":
         return self
@@ -84,27 +84,31 @@ class WavFile:
                 self._file.close()
 
     def write(self, pcm: NDArray[np.float32]) -> None:
-        """Append float32 [samples]; what lies outside [-1, 1] is clipped. Raises CannotWriteError."""
+        """Append float32 [samples, channels], or [samples] for every channel. Raises CannotWriteError.
+
+        What lies outside [-1, 1] is clipped.
+        """
+        columns = pcm[:, None] if pcm.ndim == 1 else pcm
+        pcm = np.broadcast_to(columns, (len(columns), self._channels))
         data = (np.clip(pcm, -1.0, 1.0) * 32_767.0).round().astype("<i2").tobytes()
         try:
             if self._file is None:
                 self._file = self.path.open("wb")
-                self._file.write(_header(self._rate, 0 if self._file.seekable() else _UNKNOWN_BYTES))
+                self._file.write(self._header(0 if self._file.seekable() else _UNKNOWN_BYTES))
             self._file.write(data)
             # The data goes first: a header never promises more than there is.
             self._file.flush()
             self._data_bytes += len(data)
             if self._file.seekable():
                 self._file.seek(0)
-                self._file.write(_header(self._rate, self._data_bytes))
+                self._file.write(self._header(self._data_bytes))
                 self._file.seek(0, os.SEEK_END)
         except OSError as error:
             raise CannotWriteError(self.path, error) from error
 
-
-def _header(sample_rate_hz: int, data_bytes: int) -> bytes:
-    form = struct.pack("<4sI4s", b"RIFF", min(data_bytes + 36, _UNKNOWN_BYTES), b"WAVE")
-    pcm, channels = 1, 1
-    layout = (sample_rate_hz, sample_rate_hz * _SAMPLE_BYTES, _SAMPLE_BYTES, 8 * _SAMPLE_BYTES)
-    form += struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, channels, *layout)
-    return form + struct.pack("<4sI", b"data", min(data_bytes, _UNKNOWN_BYTES))
+    def _header(self, data_bytes: int) -> bytes:
+        form = struct.pack("<4sI4s", b"RIFF", min(data_bytes + 36, _UNKNOWN_BYTES), b"WAVE")
+        pcm, frame_bytes = 1, _SAMPLE_BYTES * self._channels
+        layout = (self._rate, self._rate * frame_bytes, frame_bytes, 8 * _SAMPLE_BYTES)
+        form += struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, self._channels, *layout)
+        return form + struct.pack("<4sI", b"data", min(data_bytes, _UNKNOWN_BYTES))

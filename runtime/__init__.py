@@ -1,17 +1,22 @@
 """The runtime of voicestack: bundles, the engine and the codec, on numpy and ONNX Runtime; synchronous."""
 
 from .bundle import Bundle, default_voice_path
+from .chunk import Chunk, WordTiming
 from .codec import Codec, CodecState
 from .cued_feed import CuedFeed, WordCue
 from .engine import Engine, Event, StepResult
-from .errors import BundleError, CapacityError, InputError, VoicestackError
+from .ensemble import Advance, Advanced, Ensemble, Utterance
+from .errors import BundleError, CapacityError, InputError, StateError, VoicestackError
 from .history import HistoryPolicy
 from .manifest import Manifest
 from .sampling import SamplingParams
-from .speaker import Chunk, Speaker, WordTiming
+from .speaker import Speaker
 from .stream import Stream, StreamSpec
+from .warm_up import WarmUp
 
 __all__ = [
+    "Advance",
+    "Advanced",
     "Bundle",
     "BundleError",
     "CapacityError",
@@ -20,16 +25,20 @@ __all__ = [
     "CodecState",
     "CuedFeed",
     "Engine",
+    "Ensemble",
     "Event",
     "HistoryPolicy",
     "InputError",
     "Manifest",
     "SamplingParams",
     "Speaker",
+    "StateError",
     "StepResult",
     "Stream",
     "StreamSpec",
+    "Utterance",
     "VoicestackError",
+    "WarmUp",
     "WordCue",
     "WordTiming",
     "default_voice_path",

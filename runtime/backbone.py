@@ -82,6 +82,10 @@ class Backbone:
             hidden += [self._hidden[row].copy() for row in rows[begin:end]]
         return hidden
 
+    def hidden(self, row: int) -> FloatArray:
+        """The hidden state [d_model] of the last position of a row."""
+        return self._hidden[row].copy()
+
     def _append(self, call: _Call, first: int, counts: list[int]) -> None:
         """Append so many positions to each row from `first` on."""
         # Plain integers: arrays of a handful cost more than they save.

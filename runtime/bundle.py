@@ -60,7 +60,7 @@ class Bundle:
         return self._session(names.BACKBONE_FILE, backbone_signature)
 
     def head(self, depth: int) -> GraphSession:
-        """The session of the local head that makes `depth` layers, one of the manifest's `head_depths`."""
+        """The session of the head that makes `depth` layers, one of the manifest's `head_depths`."""
         depths = self.manifest.head_depths
         if depth not in depths:
             raise BundleError(f"{self.path}: no head of depth {depth}; field head_depths has {list(depths)}")

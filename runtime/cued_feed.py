@@ -114,6 +114,11 @@ class CuedFeed:
         timings = [NO_TIMING] * (len(tokens) - 1) + [self._clock.timing(self.frames)]
         return [(*token, control_id(left), *timing) for token, timing in zip(tokens, timings, strict=True)]
 
+    def flush_row(self, step: int) -> Row:
+        """Make the row of a step behind the END, which is there only for the layers that lag: it cues nothing."""
+        left = None if self.target_frames is None else 0
+        return (*NO_TOKEN, control_id(left), *self._clock.timing(step))
+
     def heed(self, channel: int) -> None:
         """Take note of channel 0 of the frame that came of the last row."""
         self._next = channel == NEXT

@@ -1,4 +1,9 @@
-"""The engine: many streams, one step at a time, each step one new frame of every stream that has text for it."""
+"""The engine: many streams, one step at a time, each step one new frame of every stream that has text for it.
+
+With a local head the frame is made whole. With a delay head a step makes the first layer of the new frame and one more
+of each frame before it that is not whole: `Stream.line` tells how deep they are. When such a stream has ended, further
+steps make no new frame and finish the last ones.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,37 +12,51 @@ from enum import StrEnum
 import numpy as np
 
 from . import names
-from .backbone import Backbone, IntArray
+from .backbone import Backbone, FloatArray, IntArray
 from .bundle import Bundle
 from .checks import whole
-from .cued_feed import CuedFeed
+from .cued_feed import CuedFeed, Row
+from .delay_line import DelayLine
+from .errors import InputError
 from .guard import frame_cap
 from .history_rows import Block, HistoryRows
 from .history_upkeep import age
 from .kv_cache import KVCache
-from .local_head import HeadRow, LocalHead
 from .sampling import head_settings, uniforms
+from .stack_head import HeadRow, StackHead
 from .stream import Stream, StreamSpec, require_depth
 
 MIN_CAPACITY = 1 + names.PRIMER_TOKENS
 
 
 class Event(StrEnum):
-    """What a step did to a stream: made a frame, found no text to go on with, saw its end, or cut a runaway off."""
+    """What a step did to a stream.
+
+    It made a frame; made none, but deepened those before (only behind the end of a delay voice's speech); found no text
+    to go on with; saw the end, with nothing left to come; cut a runaway off; or could not be made.
+    """
 
     SPOKEN = "spoken"
+    DEEPENED = "deepened"
     PARKED = "parked"
     ENDED = "ended"
     CAPPED = "capped"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a step did to one stream; `codes` int64 [depth] when it was SPOKEN."""
+    """What a step did to one stream.
+
+    `codes` int64 [depth]: with a local head the stack of the frame that was SPOKEN. With a delay head what the step
+    drew, one layer each of several frames, null where there is no such frame; None when it drew nothing. The frames
+    are in `stream.line`. `error` is why it FAILED.
+    """
 
     stream: Stream
     event: Event
     codes: IntArray | None = None
+    error: Exception | None = None
 
 
 class Engine:
@@ -57,7 +76,7 @@ class Engine:
         self._session = bundle.backbone()
         self._cache = KVCache(slots, spec.layers, spec.kv_heads, spec.head_dim, capacity)
         self._backbone = Backbone(self._session, self._cache, manifest.n_vq, spec.d_model)
-        self._head = LocalHead(bundle.head, spec.d_model)
+        self._head = StackHead(bundle.head, spec.d_model, manifest.residual_width)
         self._head.load(manifest.sampling.depth)
         self._streams: list[Stream] = []
 
@@ -90,22 +109,42 @@ class Engine:
             stack=np.full(manifest.n_vq, manifest.null_code, np.int64),
             recent=np.full((manifest.n_vq, names.PENALTY_WINDOW), manifest.null_code, np.int64),
             hidden=np.zeros(manifest.backbone.d_model, np.float32),
+            residuals=np.zeros((depth - 1, manifest.residual_width), np.float32),
             row=self._cache.join(),
             history=self._history(spec, depth),
+            line=DelayLine(depth, manifest.n_vq, manifest.null_code) if manifest.head == names.DELAY else None,
         )
         self._streams.append(stream)
         return stream
 
     def step(self, streams: Sequence[Stream] | None = None) -> list[StepResult]:
-        """Advance the given streams (None: all) by a frame each; one result for each that is not done yet."""
+        """Advance the given streams (None: all) by a step each; one result for each that is not done yet.
+
+        When a call of several streams breaks off, each is tried alone, and only those fail that fail then.
+        """
         for stream in streams or ():
             self._require_own(stream)
         going = [stream for stream in self._streams if not stream.done and (streams is None or stream in streams)]
         held = [StepResult(stream, event) for stream in going if (event := self._hold(stream))]
-        ready = [stream for stream in going if not stream.done and stream.feed.ready]
-        self._prefill([stream for stream in ready if not stream.feed.begun])
-        self._decode([stream for stream in ready if stream.feed.frames])
-        return held + self._speak(ready)
+        ready = [stream for stream in going if not stream.done and stream.ready]
+        failed = self._prefill([stream for stream in ready if not stream.feed.begun])
+        failed += self._decode([stream for stream in ready if stream.feed.frames])
+        return held + failed + self._speak([stream for stream in ready if not stream.done])
+
+    def set_depth(self, stream: Stream, depth: int) -> None:
+        """Make the next frames of a stream of a local head at another of the voice's depths; InputError for any other.
+
+        What it was made of so far stays as deep as it was. A delay voice's streams keep their depth.
+        """
+        if depth == stream.depth:
+            return
+        if stream.line is not None:
+            raise InputError("the depth of a delay voice's stream cannot change while it speaks; begin another stream")
+        depth = require_depth(depth, self._manifest)
+        self._head.load(depth)
+        stream.depth = depth
+        stream.settings = head_settings(stream.spec.sampling, self._manifest.sampling, depth)
+        stream.stack[depth:] = self._manifest.null_code
 
     def maintain(self) -> bool:
         """Age one block of one stream's history, the most overdue; whether there is more to do.
@@ -140,13 +179,20 @@ class Engine:
             raise ValueError("the stream belongs to another engine; use the one that admitted it")
 
     def _hold(self, stream: Stream) -> Event | None:
-        """Why a stream gets no frame in this step, if it does not."""
+        """Why a stream makes no step now, if it does not; what is in its delay line then stays as deep as it is."""
         feed, row = stream.feed, stream.row
-        if row is None or not feed.ready:
+        if row is None or not stream.ready:
             return Event.PARKED
+        full = feed.begun and self._cache.lengths[row] == self._cache.capacity
+        if stream.flushing:
+            # All has been said: without room only the finest layers of its last frames are missing.
+            stream.done = full
+            return Event.ENDED if full else None
         cap = frame_cap(feed.tokens_fed, feed.target_frames, self._manifest.text)
-        if feed.begun and (feed.frames >= cap or self._cache.lengths[row] == self._cache.capacity):
+        if full or (feed.begun and feed.frames >= cap):
             stream.done = True
+            if stream.line is not None:
+                stream.line.end()
             return Event.CAPPED
         return None
 
@@ -164,52 +210,127 @@ class Engine:
             return None
         return stream.history.due(self._cache.lengths[_row(stream)])
 
-    def _prefill(self, streams: Sequence[Stream]) -> None:
-        """Give the backbone each stream's prefix, which begins its row of the cache."""
+    def _prefill(self, streams: Sequence[Stream]) -> list[StepResult]:
+        """Give the backbone each stream's prefix, which begins its row of the cache; returns those that failed."""
+        failed: list[StepResult] = []
         for stream in streams:
             text_ids = stream.feed.rows()
-            stream.hidden = self._backbone.prefill(_row(stream), text_ids, stream.stack)
+            try:
+                stream.hidden = self._backbone.prefill(_row(stream), text_ids, stream.stack)
+            except Exception as error:
+                failed.append(_failed(stream, error))
+                continue
             if stream.history is not None:
                 stream.history.prefix(text_ids, stream.stack)
+        return failed
 
-    def _decode(self, streams: Sequence[Stream]) -> None:
-        """Give the backbone one more row of each stream, all in one batch."""
+    def _decode(self, streams: Sequence[Stream]) -> list[StepResult]:
+        """Give the backbone one more row of each stream, all in one batch; returns those that failed."""
         if not streams:
-            return
-        text_ids = [stream.feed.rows()[0] for stream in streams]
+            return []
+        rows = [_row(stream) for stream in streams]
+        text_ids = [_text_row(stream) for stream in streams]
         codes = [stream.stack for stream in streams]
-        hidden = self._backbone.decode([_row(stream) for stream in streams], text_ids, codes)
-        for stream, state, ids in zip(streams, hidden, text_ids, strict=True):
+        before = [self._cache.lengths[row] for row in rows]
+        states: list[FloatArray | Exception] = []
+        try:
+            states += self._backbone.decode(rows, text_ids, codes)
+        except Exception:
+            for place, row in enumerate(rows):
+                appended = self._cache.lengths[row] > before[place]
+                states.append(
+                    self._backbone.hidden(row) if appended else self._alone(row, text_ids[place], codes[place])
+                )
+        failed: list[StepResult] = []
+        for stream, state, ids in zip(streams, states, text_ids, strict=True):
+            if isinstance(state, Exception):
+                failed.append(_failed(stream, state))
+                continue
             stream.hidden = state
             if stream.history is not None:
                 stream.history.append(self._cache.lengths[_row(stream)] - 1, ids, stream.stack)
+        return failed
+
+    def _alone(self, row: int, text_ids: Row, codes: IntArray) -> FloatArray | Exception:
+        """One row of the cache by itself."""
+        try:
+            return self._backbone.decode([row], [text_ids], [codes])[0]
+        except Exception as error:
+            return error
 
     def _speak(self, streams: Sequence[Stream]) -> list[StepResult]:
-        """Draw the next frame of each stream, those of one depth in one batch."""
+        """Draw for the next step of each stream, those of one depth in one batch."""
         results: list[StepResult] = []
         for depth in self._manifest.head_depths:
             group = [stream for stream in streams if stream.depth == depth]
-            if group:
-                channels, codes = self._head.draw(depth, [self._head_row(stream) for stream in group])
-                results += map(_note, group, channels, codes)
+            if not group:
+                continue
+            rows = [self._head_row(stream) for stream in group]
+            try:
+                drawn = self._head.draw(depth, rows)
+            except Exception:
+                results += [self._draw_alone(depth, *pair) for pair in zip(group, rows, strict=True)]
+                continue
+            results += map(_note, group, *drawn)
         return results
+
+    def _draw_alone(self, depth: int, stream: Stream, row: HeadRow) -> StepResult:
+        try:
+            (channel,), (codes,) = self._head.draw(depth, [row])
+        except Exception as error:
+            return _failed(stream, error)
+        return _note(stream, channel, codes)
 
     def _head_row(self, stream: Stream) -> HeadRow:
         drawn = uniforms(stream.draws, self._manifest.n_vq)
-        return HeadRow(stream.hidden, drawn, stream.feed.channel_bias, stream.recent, stream.settings)
+        return HeadRow(stream.hidden, drawn, stream.feed.channel_bias, stream.recent, stream.settings, stream.residuals)
+
+
+def _text_row(stream: Stream) -> Row:
+    """The text side of the next row of a stream that has begun."""
+    if stream.flushing and stream.line is not None:
+        return stream.feed.flush_row(stream.line.steps)
+    return stream.feed.rows()[0]
 
 
 def _note(stream: Stream, channel: int, codes: IntArray) -> StepResult:
-    """Write a drawn frame into its stream."""
+    """Write what was drawn into its stream."""
+    if stream.line is not None:
+        return _note_delayed(stream, stream.line, channel, codes)
     stream.feed.heed(channel)
     if stream.feed.ended:
         stream.done = True
         return StepResult(stream, Event.ENDED)
-    # What the backbone is told of it: no more than the newest band of its history keeps.
-    depth = stream.depth if stream.history is None else stream.history.depths[0]
-    stream.stack[:depth] = codes[:depth]
+    _remember(stream, codes)
     stream.recent[: stream.depth, stream.feed.frames % names.PENALTY_WINDOW] = codes
     return StepResult(stream, Event.SPOKEN, codes)
+
+
+def _note_delayed(stream: Stream, line: DelayLine, channel: int, codes: IntArray) -> StepResult:
+    """Write a column of the delay line into its stream."""
+    if not stream.feed.ended:
+        stream.feed.heed(channel)
+    if stream.feed.ended:
+        line.end()
+    line.take(codes)
+    line.remember(stream.recent)
+    drawn = line.row[: stream.depth].copy()
+    _remember(stream, drawn)
+    stream.done = line.complete
+    event = Event.ENDED if stream.done else Event.DEEPENED if stream.feed.ended else Event.SPOKEN
+    return StepResult(stream, event, drawn)
+
+
+def _remember(stream: Stream, codes: IntArray) -> None:
+    """Set what the backbone is told of the last step: no more than the newest band of its history keeps."""
+    depth = stream.depth if stream.history is None else stream.history.depths[0]
+    stream.stack[:depth] = codes[:depth]
+
+
+def _failed(stream: Stream, error: Exception) -> StepResult:
+    """The end of a stream that cannot go on."""
+    stream.done = True
+    return StepResult(stream, Event.FAILED, error=error)
 
 
 def _row(stream: Stream) -> int:

@@ -3,7 +3,8 @@
 VoicestackError
 ├── BundleError     a voice cannot be loaded: a file or a field of it is missing, broken or disagrees
 ├── InputError      what the caller asked for cannot be done: text, depth, seconds, sampling (a ValueError too)
-└── CapacityError   no slot or no room is left; the same call may succeed later, or with less text
+├── CapacityError   no slot or no room is left; the same call may succeed later, or with less text
+└── StateError      a call does not fit the state its object is in, such as text for a session that is closed
 """
 
 
@@ -20,4 +21,12 @@ class InputError(VoicestackError, ValueError):
 
 
 class CapacityError(VoicestackError):
-    """The engine has no room for this now; the message names the limit."""
+    """There is no room for this now; the message names the limit, `retry_after_s` hints when to try again, if known."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class StateError(VoicestackError):
+    """A call does not fit the state that its object is in; the message names both, and the remedy."""

@@ -3,7 +3,8 @@
         drop |   240 s at depth 3   |  50 s at depth 8  | 10 s at depth 32 | now
              '- oldest                                        newest rows -'
 
-A policy only says so. `history_rows.py` says when a block of rows is due, `history_upkeep.py` ages it in the cache.
+A row is as old as its first layer: that of a delay voice holds finer layers of frames up to 2.5 s older. A policy only
+says so. `history_rows.py` says when a block of rows is due, `history_upkeep.py` ages it in the cache.
 """
 
 import math

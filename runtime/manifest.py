@@ -95,12 +95,18 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything `bundle.json` holds."""
+    """Everything `bundle.json` holds.
+
+    `head` is one of `names.HEADS`. `residual_width` is how many numbers a delay head carries along for each frame, from
+    the step that makes one of its layers to the step that makes the next; 0 when it carries none.
+    """
 
     format_version: int
     name: str
     family: str
     text_feed: str
+    head: str
+    residual_width: int
     n_vq: int
     codebook_size: int
     frame_rate_hz: float

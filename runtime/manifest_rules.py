@@ -52,6 +52,9 @@ def _rules(manifest: "Manifest") -> Iterator[Rule]:
     rising = f"rising depths up to {manifest.n_vq}"
     yield "family", manifest.family == FAMILY, repr(FAMILY), manifest.family
     yield "text_feed", manifest.text_feed == "cued", "'cued'", manifest.text_feed
+    yield "head", manifest.head in names.HEADS, " or ".join(map(repr, names.HEADS)), manifest.head
+    width, most = manifest.residual_width, _MAX_SIZE if manifest.head == names.DELAY else 0
+    yield "residual_width", 0 <= width <= most, f"from 0 to {most} with a {manifest.head} head", width
     yield "channels", manifest.channels == 1, "1", manifest.channels
     yield "head_depths", _rising(depths, manifest.n_vq), rising, depths
     shared = backbone.heads % backbone.kv_heads == 0

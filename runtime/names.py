@@ -17,8 +17,10 @@ class Channel(IntEnum):
 HOLD, NEXT, END = Channel.HOLD, Channel.NEXT, Channel.END
 CHANNEL_CLASSES = len(Channel)
 
+LOCAL, DELAY = HEADS = ("local", "delay")
+"""How a stack is made: layer after layer in one step, or all layers at once, each a step behind the one before."""
 HEAD_DEPTHS = (8, 16, 32)
-"""The depths at which the fused local head is exported."""
+"""The depths at which a head is exported."""
 TOP_K = 64
 """How many ranks a head sorts; a larger top-k than this does not exist."""
 PENALTY_WINDOW = 16
@@ -62,6 +64,9 @@ TOP_P = "top_p"
 RECENT_CODES = "recent_codes"
 PENALTY = "penalty"
 CHANNEL = "channel"
+# ... of a delay head that carries residuals from layer to layer
+RESIDUALS = "residuals"
+NEXT_RESIDUALS = "next_residuals"
 
 # codec_decoder.onnx: codes in
 PCM = "pcm"
@@ -101,7 +106,7 @@ def present_value(layer: int) -> str:
 
 
 def head_file(depth: int) -> str:
-    """The file of the fused local head that makes `depth` layers of a stack."""
+    """The file of the fused head that makes `depth` layers of a stack."""
     return f"head_{depth}.onnx"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .errors import BundleError
 
 Array = NDArray[Any]
+_CPU = "CPUExecutionProvider"
 _FATAL_ONLY = 4
 """ONNX Runtime's own report of an error would stand above ours, which says the same and more."""
 
@@ -38,6 +39,11 @@ class GraphSession:
         self.path = path
         self._session = session
         self._outputs = [output.name for output in session.get_outputs()]
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the graph runs on a GPU, as far as its kernels are there."""
+        return self._session.get_providers()[0] != _CPU
 
     def signature(self) -> tuple[list[TensorInfo], list[TensorInfo]]:
         """The graph's inputs and outputs: name, type and shape of each."""
@@ -81,15 +87,18 @@ class GraphSession:
         )
 
 
-def open_session(path: Path) -> GraphSession:
-    """Load a graph for one thread on the CPU; BundleError names the file that ONNX Runtime refuses."""
+def open_session(path: Path, providers: Sequence[str] = (_CPU,)) -> GraphSession:
+    """Load a graph for one thread on the CPU, or for the first of some execution providers that can run it.
+
+    BundleError names the file that ONNX Runtime refuses.
+    """
     options = ort.SessionOptions()
     # A frame is too little work to share: a second thread made it slower, and would spin between frames.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
     try:
-        return GraphSession(ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]), path)
+        return GraphSession(ort.InferenceSession(path, options, providers=list(providers)), path)
     except Exception as error:  # ONNX Runtime raises a class of its own for each way a file can be broken.
         raise BundleError(f"{path}: ONNX Runtime cannot load this graph ({error}); install the bundle again") from error
 

@@ -39,7 +39,7 @@ def backbone_signature(manifest: Manifest) -> Signature:
 
 def head_signature(manifest: Manifest, depth: int) -> Signature:
     """The signature of head_{depth}.onnx."""
-    inputs = {
+    inputs: dict[str, tuple[str, tuple[int | None, ...]]] = {
         names.HIDDEN: (FLOAT, (None, manifest.backbone.d_model)),
         names.UNIFORMS: (FLOAT, (None, 1 + depth)),
         names.CHANNEL_BIAS: (FLOAT, (None, names.CHANNEL_CLASSES)),
@@ -49,7 +49,12 @@ def head_signature(manifest: Manifest, depth: int) -> Signature:
         names.RECENT_CODES: (INT64, (None, depth, names.PENALTY_WINDOW)),
         names.PENALTY: (FLOAT, (None, 1)),
     }
-    return Signature(inputs, {names.CHANNEL: (INT64, (None,)), names.CODES: (INT64, (None, depth))})
+    outputs: dict[str, tuple[str, tuple[int | None, ...]]]
+    outputs = {names.CHANNEL: (INT64, (None,)), names.CODES: (INT64, (None, depth))}
+    if manifest.residual_width:
+        residuals = (FLOAT, (None, depth - 1, manifest.residual_width))
+        inputs[names.RESIDUALS], outputs[names.NEXT_RESIDUALS] = residuals, residuals
+    return Signature(inputs, outputs)
 
 
 def codec_decoder_signature(manifest: Manifest) -> Signature:

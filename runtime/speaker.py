@@ -1,26 +1,30 @@
 """The simplest way to speak: text in, chunks of sound out, for one listener."""
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import accumulate, count
 
 import numpy as np
-from numpy.typing import NDArray
 
+from . import names
 from .bundle import Bundle
 from .checks import require_number
+from .chunk import Chunk
 from .codec import Codec
 from .engine import Engine, Event
 from .errors import InputError
 from .manifest import Manifest
 from .sampling import SamplingParams
 from .script import Script
+from .sentence_sound import Progress, SentenceSound, Studio
 from .stream import Stream, StreamSpec, require_depth
 from .text import numbers
 from .text.frontend import TextFrontEnd
 from .text.lexicon import Lexicon
 from .text.phones import Token, word_tokens
+from .warm_up import DEFAULT_WARM_UP, WarmUp
 
 _CHUNK_FRAMES = (1, 1, 2, 4)
 """The first chunks are small because someone waits for them; four frames in one call cost half of four calls."""
@@ -33,47 +37,14 @@ _THROW_AWAY: list[Token] = word_tokens("HH AH0 L OW1 R AH0".split())
 """As many tokens as a prefix takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class WordTiming:
-    """A word as spelled in the text, and the second of the utterance in which it begins to sound."""
-
-    text: str
-    start_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of an utterance.
-
-    pcm: float32 [samples], mono, at the voice's sample rate. start_s: where it begins. words: those that begin in it.
-    event: SPOKEN as a rule; PARKED when the sentence cannot go on until more text comes, told once each time, with no
-    samples if all were given out before; ENDED at the end of a sentence; CAPPED when the voice ran away and was cut
-    off, after which it goes on afresh with the words that were not heard.
-    """
-
-    pcm: NDArray[np.float32]
-    start_s: float
-    words: tuple[WordTiming, ...]
-    event: Event = Event.SPOKEN
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far an utterance is: samples given out, and chunks since the last of so many waits for text."""
-
-    samples: int = 0
-    chunks: int = 0
-    waits: int = 0
-
-
 class Speaker:
-    """A voice that speaks in its caller's thread."""
+    """A voice that speaks in its caller's thread; `clock` gives seconds that never go back."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, clock: Callable[[], float] = time.monotonic) -> None:
         self._manifest = bundle.manifest
         self._lexicon = Lexicon.load(bundle.lexicon_path)
         self._engine = Engine(bundle)
-        self._codec = Codec(bundle.codec_decoder(), bundle.manifest)
+        self._studio = Studio(Codec(bundle.codec_decoder(), bundle.manifest), bundle.manifest, clock)
 
     @property
     def sample_rate_hz(self) -> int:
@@ -91,7 +62,8 @@ class Speaker:
             stream.feed.push(_THROW_AWAY)
             for result in self._engine.step([stream]):
                 if result.codes is not None:
-                    self._codec.decode([(self._codec.begin(), result.codes[np.newaxis])])
+                    codec = self._studio.codec
+                    codec.decode([(codec.begin(), result.codes[np.newaxis])])
         finally:
             self._engine.release(stream)
         # A number loads the package that knows its name.
@@ -104,27 +76,32 @@ class Speaker:
         sampling: SamplingParams | None = None,
         depth: int | None = None,
         seconds: float | None = None,
+        warm_up: WarmUp | None = None,
     ) -> Iterator[Chunk]:
         """Speak a text, which may still be being written, in chunks that are made as they are asked for.
 
         Speech begins with the first few sounds of text, and text is read only when there is nothing to say without
         it. Each sentence is a stream of its own, the nth with `seed + n`. `depth` is how many code layers are made,
         `seconds` how long all of it is to last, about half to twice what it takes by itself, for which the whole text
-        is read first. InputError names what cannot be used, or says that nothing in the text can be spoken: at once
-        for a string, else with the first chunk.
+        is read first. `warm_up` says how shallow the speech of a voice with a delay head may begin, while the caller's
+        lead is short; it is taken to hear each chunk as soon as the one before has ended. InputError names what cannot
+        be used, or says that nothing in the text can be spoken: at once for a string, else with the first chunk.
         """
         spec = StreamSpec(sampling or SamplingParams(), require_depth(depth, self._manifest))
+        warm_up = require_warm_up(warm_up, self._manifest)
         if seconds is not None:
             require_number("seconds", seconds, 0, _MAX_SECONDS, above=True)
         script = Script(text, TextFrontEnd(self._lexicon))
         if isinstance(text, str):
             # It is all there: what is wrong with it is told now, not with the first chunk.
             _shares(script, seconds, self._manifest)
-        return self._utter(script, spec, seconds)
+        return self._utter(script, spec, seconds, warm_up)
 
-    def _utter(self, script: Script, spec: StreamSpec, seconds: float | None) -> Iterator[Chunk]:
+    def _utter(
+        self, script: Script, spec: StreamSpec, seconds: float | None, warm_up: WarmUp | None
+    ) -> Iterator[Chunk]:
         shares = iter(_shares(script, seconds, self._manifest))
-        progress = _Progress()
+        progress = Progress()
         target: int | None = None
         for place in count():
             if not script.has_more():
@@ -135,79 +112,58 @@ class Speaker:
             sampling = replace(spec.sampling, seed=None if seed is None else seed + place)
             stream = self._engine.admit(replace(spec, sampling=sampling, target_frames=target))
             try:
-                yield from self._say(stream, script, progress)
+                yield from self._say(stream, script, SentenceSound(stream, self._studio, progress, warm_up), progress)
             finally:
                 self._engine.release(stream)
             # What goes on with a sentence that was cut off has what that left of its share, if anything.
             if target is not None:
                 target = target - stream.feed.frames if target > stream.feed.frames else None
 
-    def _say(self, stream: Stream, script: Script, progress: _Progress) -> Iterator[Chunk]:
+    def _say(self, stream: Stream, script: Script, sound: SentenceSound, progress: Progress) -> Iterator[Chunk]:
         """One sentence, or what one stream makes of it."""
-        voice = _Voice(stream, self._codec, self._manifest, progress)
+        clock = self._studio.clock
         while not stream.done:
-            script.supply(stream.feed)
-            if not stream.feed.ready:
-                if voice.has_spoken:
-                    yield voice.chunk(Event.PARKED)
+            if not stream.flushing:
+                script.supply(stream.feed)
+            if not stream.ready:
+                due = sound.due(_wanted(progress), parked=True)
+                if sound.has_spoken:
+                    yield sound.chunk(due, Event.PARKED)
+                elif due:
+                    # Nothing was new when it parked; with the lead gone shorter it gives out what it had kept back.
+                    yield sound.chunk(due, Event.SPOKEN)
+                began_s = clock()
                 script.wait()
+                progress.wait.note(clock() - began_s)
                 continue
-            if script.waits > progress.waits:
-                # Whoever listens has been waiting with us.
-                progress.waits, progress.chunks = script.waits, 0
+            progress.waited(script.waits)
+            began_s = clock()
             (result,) = self._engine.step([stream])
-            if result.codes is not None:
-                voice.frames.append(result.codes)
-                voice.has_spoken = True
-            if stream.done or len(voice.frames) == _CHUNK_FRAMES[min(progress.chunks, len(_CHUNK_FRAMES) - 1)]:
-                yield voice.chunk(result.event)
+            self._studio.pace.step.note(clock() - began_s)
+            if result.error is not None:
+                raise result.error
+            sound.take(result)
+            while not stream.done and (due := sound.due(_wanted(progress))):
+                yield sound.chunk(due, result.event)
+            if stream.done:
+                yield sound.chunk(sound.due(_wanted(progress)), result.event)
         script.take_back(stream.feed)
 
 
-class _Voice:
-    """One sentence on its way from codes to chunks.
+def _wanted(progress: Progress) -> int:
+    """How many frames the next chunk is to have."""
+    return _CHUNK_FRAMES[min(progress.chunks, len(_CHUNK_FRAMES) - 1)]
 
-    `frames` are the stacks not yet decoded; `has_spoken` tells whether it did since it was last PARKED.
-    """
 
-    def __init__(self, stream: Stream, codec: Codec, manifest: Manifest, progress: _Progress) -> None:
-        self.frames: list[NDArray[np.int64]] = []
-        self.has_spoken = False
-        self._stream, self._codec, self._manifest, self._progress = stream, codec, manifest, progress
-        self._state = codec.begin()
-        self._begin = progress.samples
-        self._words_told = 0
-
-    def chunk(self, event: Event) -> Chunk:
-        """Decode the frames that wait; the last chunk of the sentence takes along all that is left."""
-        parts = [np.zeros(0, np.float32)]
-        if self.frames:
-            parts = self._codec.decode([(self._state, np.array(self.frames))])
-        if self._stream.done:
-            parts.append(self._codec.flush(self._state))
-        self.frames.clear()
-        if event is Event.PARKED:
-            self.has_spoken = False
-        pcm = np.concatenate(parts)
-        start = self._progress.samples
-        self._progress.samples += len(pcm)
-        self._progress.chunks += 1
-        return Chunk(pcm, start / self._manifest.sample_rate_hz, tuple(self._words()), event)
-
-    def _words(self) -> Iterator[WordTiming]:
-        """Words not told yet that begin before the last sample given out; at the end of the sentence all of them.
-
-        A sentence that was cut off has no end: the words it did not come to are said again and told then.
-        """
-        feed, ended = self._stream.feed, self._stream.feed.ended
-        for cue in feed.words[self._words_told :]:
-            # A cue runs ahead of the sound, so the last ones may point beyond the end.
-            frame = min(cue.frame, max(feed.frames - 1, 0)) if ended else cue.frame
-            begin = self._begin + frame * self._manifest.frame_samples
-            if begin >= self._progress.samples and not ended:
-                return
-            self._words_told += 1
-            yield WordTiming(cue.text, begin / self._manifest.sample_rate_hz)
+def require_warm_up(warm_up: WarmUp | None, manifest: Manifest) -> WarmUp | None:
+    """The ramp asked for, by default the voice's own; InputError for a voice that has none."""
+    if manifest.head == names.DELAY:
+        return warm_up or DEFAULT_WARM_UP
+    if warm_up is not None:
+        raise InputError(
+            f"warm_up is for voices with a delay head; {manifest.name} has a local head, whose frames are whole at once"
+        )
+    return None
 
 
 def _shares(script: Script, seconds: float | None, manifest: Manifest) -> list[int]:

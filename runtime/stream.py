@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .checks import whole
 from .cued_feed import CuedFeed
+from .delay_line import DelayLine
 from .errors import InputError
 from .history import HistoryPolicy
 from .history_rows import HistoryRows
@@ -40,9 +41,11 @@ class StreamSpec:
 class Stream:
     """The state of one stream, changed by the engine; callers push text to `feed` and read the rest.
 
-    row: its place in the KV cache, None once released. stack int64 [n_vq]: the codes of the last frame, null above
-    the depth. recent int64 [n_vq, PENALTY_WINDOW]: the last codes of each layer, in no order. hidden float32 [d_model]:
-    the backbone's state behind the frame that is to be drawn. history: its rows, None when all are remembered fully.
+    row: its place in the KV cache, None once released. stack int64 [n_vq]: the codes drawn last, null above the depth.
+    recent int64 [n_vq, PENALTY_WINDOW]: the last codes of each layer, in no order. hidden float32 [d_model]: the
+    backbone's state behind the frame that is to be drawn. history: its rows, None when all are remembered fully.
+    residuals float32 [depth - 1, residual_width]: what a delay head carries along, of no width with another head.
+    line: how far the layers of its frames are, for a delay voice only.
     """
 
     spec: StreamSpec
@@ -53,9 +56,21 @@ class Stream:
     stack: IntArray
     recent: IntArray
     hidden: FloatArray
+    residuals: FloatArray
     row: int | None
     history: HistoryRows | None = None
+    line: DelayLine | None = None
     done: bool = False
+
+    @property
+    def flushing(self) -> bool:
+        """Whether its speech has ended, but not all layers of the last frames have come."""
+        return self.line is not None and self.feed.ended and not self.done
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can make a step: there is text for it, or it needs none any more."""
+        return self.flushing or self.feed.ready
 
 
 def require_depth(depth: int | None, manifest: Manifest) -> int:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicestack.realtime.console import Console
-from voicestack.realtime.desk import Desk, Voice
+from voicestack.realtime.desk import Desk
 from voicestack.realtime.player import Callback, NoSoundCardError, Player
+from voicestack.realtime.say_voice import Manner, SayVoice
 from voicestack.realtime.text_pipe import TextPipe
-from voicestack.runtime import Chunk, Event, InputError, SamplingParams, WordTiming
+from voicestack.runtime import Chunk, Event, InputError, WordTiming
 
 RATE_HZ = 24_000
 FRAME_SAMPLES = 1920
@@ -27,14 +28,12 @@ def hum(samples: int, volume: float = 0.5) -> NDArray[np.float32]:
 class FakeVoice:
     """Hums one frame per word and remembers how it was called."""
 
-    calls: list[dict[str, object]] = field(default_factory=list)
+    calls: list[Manner] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
-    prepared: list[int | None] = field(default_factory=list)
+    prepared: list[Manner] = field(default_factory=list)
 
-    def speak(
-        self, text: str | TextPipe, *, sampling: SamplingParams, depth: int | None, seconds: float | None
-    ) -> Iterator[Chunk]:
-        self.calls.append({"sampling": sampling, "depth": depth, "seconds": seconds})
+    def speak(self, text: str | TextPipe, manner: Manner) -> Iterator[Chunk]:
+        self.calls.append(manner)
         return self._frames(text)
 
     def _frames(self, text: str | TextPipe) -> Iterator[Chunk]:
@@ -106,7 +105,7 @@ class Room:
     def desk(self, **others: object) -> Desk:
         """The desk; keyword arguments replace fields of it."""
         fields: dict[str, object] = {
-            "load_voice": lambda: Voice(self.voice.speak, self.voice.prepared.append, RATE_HZ, FRAME_SAMPLES, 32),
+            "load_voice": lambda _: SayVoice(self.voice.speak, self.voice.prepared.append, RATE_HZ, FRAME_SAMPLES, 32),
             "open_player": no_sound_card,
             "console": Console(self.out, self.err),
         }

@@ -4,6 +4,7 @@ It speaks noise. Nothing makes its streams end by themselves; tests cap them.
 """
 
 import lzma
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ TINY_GENERATOR = GeneratorConfig(
     d_model=32, layers=2, heads=2, kv_heads=1, head_dim=16, ffn=48,
     local_d=32, local_layers=2, local_heads=2, local_head_dim=16, local_ffn=48, latent=8,
 )  # fmt: skip
+TINY_DELAY = replace(TINY_GENERATOR, head="delay")
 TINY_CODEC = CodecConfig(d=16, latent=8, ffn=24, blocks=(1, 2, 1, 1))
 TINY_LEXICON = {
     **dict.fromkeys("abcdefghijklmnopqrstuvwxyz", "EH1 L"),
@@ -63,12 +65,24 @@ def random_generator_weights(config: GeneratorConfig = TINY_GENERATOR, seed: int
         return result
 
     c, d, local = config, config.d_model, config.local_d
-    return {
+    weights: Weights = {
         "codebooks": matrix(c.n_vq, c.codebook, c.latent, scale=0.5),
         "text_table.weight": matrix(sum(COLUMN_ROWS), d, scale=0.3),
         "code_in.weight": matrix(d, c.n_vq * c.latent),
         **layers("layers", c.layers, d, c.heads, c.kv_heads, c.head_dim, c.ffn),
         "norm.weight": 1 + matrix(d, scale=0.1),
+    }
+    if c.head == "delay":
+        return weights | {
+            "channel_out.weight": matrix(3, d),
+            "channel_out.bias": matrix(3, scale=0.1),
+            "delay_out": matrix(c.n_vq, d, c.latent, scale=d**-0.5),
+            "delay_bias": matrix(c.n_vq, c.codebook, scale=0.3),
+            "delay_residual": matrix(c.n_vq, c.latent, c.latent, scale=0.7),
+            "latent_out.weight": matrix(c.latent, d),
+            "latent_out.bias": matrix(c.latent, scale=0.1),
+        }
+    return weights | {
         "local_in.weight": matrix(local, d),
         "local_pos": matrix(c.n_vq + 1, local, scale=0.3),
         "channel_in.weight": matrix(3, local, scale=0.5),
@@ -108,7 +122,7 @@ def random_codec_weights(config: CodecConfig = TINY_CODEC, seed: int = 0) -> Wei
     return weights | out
 
 
-def write_tiny_bundle(folder: Path, seed: int = 0) -> Manifest:
+def write_tiny_bundle(folder: Path, seed: int = 0, generator: GeneratorConfig = TINY_GENERATOR) -> Manifest:
     """Write a bundle of tiny random networks into `folder`; the same seed gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     lexicon = folder / "words.xz"
@@ -116,8 +130,8 @@ def write_tiny_bundle(folder: Path, seed: int = 0) -> Manifest:
     lexicon.write_bytes(lzma.compress(text.encode()))
     manifest = write_bundle(
         folder,
-        random_generator_weights(seed=seed),
-        TINY_GENERATOR,
+        random_generator_weights(generator, seed),
+        generator,
         random_codec_weights(seed=seed),
         TINY_CODEC,
         lexicon,

@@ -6,10 +6,9 @@ The backbone attends with caches that live outside the graph, a local stack with
 from collections.abc import Callable
 
 import numpy as np
-from onnx import TensorProto
 
 from .stacks import GptStack, QwenStack, Stack
-from .weight_stream import StreamedGraph
+from .streamed_graph import StreamedGraph
 
 Attend = Callable[[int, str, str, str], str]
 """Layer, then q [B,S,heads,head_dim], k and v [B,S,kv_heads,head_dim] -> mixed values [B,S,heads * head_dim]."""
@@ -48,7 +47,7 @@ def rotary_tables(g: StreamedGraph, theta: float, head_dim: int, positions: int,
     frequencies = np.pad(theta**-powers, (0, (width - head_dim) // 2))
     ends = [g.const(np.array(value, np.float64)) for value in (0, positions, 1)]
     angles = g.op("Mul", g.op("Unsqueeze", g.op("Range", *ends), g.ints(1)), g.const(frequencies[None]))
-    cos, sin = (g.op("Cast", g.op(kind, angles), to=TensorProto.FLOAT) for kind in ("Cos", "Sin"))
+    cos, sin = (g.op("Cast", g.op(kind, angles), to=g.number) for kind in ("Cos", "Sin"))
     return cos, sin
 
 

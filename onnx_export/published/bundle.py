@@ -7,7 +7,8 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -16,13 +17,13 @@ from voicestack.runtime import BundleError, InputError, names
 from voicestack.runtime.manifest import FileEntry
 from voicestack.runtime.published import FORMAT, FORMAT_VERSION, PublishedBundle, PublishedManifest
 from voicestack.runtime.published.codec_info import CodecInfo
-from voicestack.runtime.published.generator_info import Family, GeneratorInfo
+from voicestack.runtime.published.generator_info import Family, GeneratorInfo, Quantisation
 
-from ..bundle_writer import ONNXRUNTIME_FLOOR
 from .checkpoint import CONFIG_FILE, Checkpoint, CheckpointError, FloatArray
 from .codec_export import export_codec
 from .export import export_generator
-from .weight_stream import DType
+from .form import ONNXRUNTIME_FLOORS, Form
+from .low_bits import BLOCK
 
 Progress = Callable[[str, int, int], None]
 """Told which part is being exported, how many of its tensors have been read, and how many there are."""
@@ -57,13 +58,13 @@ def export_bundle(
     *,
     family: Family | None = None,
     codec: Path | None = None,
-    dtype: DType = "float32",
+    form: Form = Form(),
     progress: Progress | None = None,
 ) -> PublishedManifest:
     """Export a generator, with a codec's folder if one is given, or a codec alone, into the folder `out`.
 
-    `family` overrides what the checkpoint looks like, `dtype` is how the generator's weights are stored (a codec's
-    are float32). `out` may exist when it is empty. CheckpointError says what does not fit.
+    `family` overrides what the checkpoint looks like, `form` is how it is exported (a codec's matrices are not
+    rounded, and its graphs compute in float32). `out` may exist when it is empty. CheckpointError says what does not fit.
     """
     _check_destination(out)
     first = _open(checkpoint, progress)
@@ -72,8 +73,8 @@ def export_bundle(
         raise CheckpointError(
             f"{checkpoint}: this is a codec already; give a generator's folder beside --codec {codec}"
         )
-    if generator is None and dtype != "float32":
-        raise CheckpointError(f"{checkpoint}: a codec is exported as float32; leave out --dtype {dtype}")
+    if generator is None and form.bits:
+        raise CheckpointError(f"{checkpoint}: a codec is not quantised (its codes would be others); leave out --quantize")
     of_codec = first if generator is None else _open(codec, progress) if codec else None
     if of_codec and not is_codec(of_codec):
         raise CheckpointError(f"{of_codec.folder}: this is no codec; give a MOSS audio tokenizer's folder as published")
@@ -81,7 +82,7 @@ def export_bundle(
     unfinished = out.parent / f".{out.name}.{os.getpid()}.unfinished"
     unfinished.mkdir()
     try:
-        manifest = _write(unfinished, generator, of_codec, family, dtype)
+        manifest = _write(unfinished, generator, of_codec, family, form)
         if out.is_dir():
             out.rmdir()
         unfinished.rename(out)
@@ -117,17 +118,17 @@ def _open(folder: Path, progress: Progress | None) -> _Watched:
 
 
 def _write(
-    folder: Path, generator: Checkpoint | None, codec: Checkpoint | None, family: Family | None, dtype: DType
+    folder: Path, generator: Checkpoint | None, codec: Checkpoint | None, family: Family | None, form: Form
 ) -> PublishedManifest:
     generator_info: GeneratorInfo | None = None
     codec_info: CodecInfo | None = None
+    errors: dict[str, float] = {}
     if generator:
-        try:
-            generator_info = export_generator(generator, folder, family, dtype=dtype)
-        except ValueError as error:  # a weight that float16 cannot hold
-            raise CheckpointError(f"{generator.folder}: {error}") from error
+        with _naming(generator):
+            generator_info = export_generator(generator, folder, family, form=form, errors=errors)
     if codec:
-        codec_info = export_codec(codec, folder)
+        with _naming(codec):
+            codec_info = export_codec(codec, folder, form.dtype)
     main = cast(Checkpoint, generator or codec)
     tokenizer = _copy_text(generator.folder, folder) if generator else None
     sources = [(part, each) for part, each in (("generator", generator), ("codec", codec)) if each]
@@ -139,12 +140,14 @@ def _write(
         format=FORMAT,
         format_version=FORMAT_VERSION,
         name=main.folder.resolve().name,
-        dtype=dtype,
+        target=form.target,
+        dtype=form.dtype,
+        quantisation=Quantisation(form.bits, BLOCK, _brief(errors)) if form.bits else None,
         generator=generator_info,
         codec=codec_info,
         tokenizer=tokenizer,
         files={path.name: _entry(path) for path in sorted(folder.iterdir())},
-        onnxruntime_floor=ONNXRUNTIME_FLOOR,
+        onnxruntime_floor=ONNXRUNTIME_FLOORS[form.target],
         licence="; ".join(dict.fromkeys(_licence(each.folder) for _, each in sources)),
         provenance={
             **{part: _origin(each) for part, each in sources},
@@ -157,6 +160,20 @@ def _write(
     if tokenizer:
         _check_tokenizer(bundle, main.folder)
     return manifest
+
+
+@contextmanager
+def _naming(checkpoint: Checkpoint) -> Iterator[None]:
+    """CheckpointError with the folder's name for a weight that float16 cannot hold."""
+    try:
+        yield
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint.folder}: {error}") from error
+
+
+def _brief(errors: dict[str, float]) -> dict[str, float]:
+    """Errors as they are worth writing down."""
+    return {name: float(f"{error:.3g}") for name, error in errors.items()}
 
 
 def _check_tokenizer(bundle: PublishedBundle, source: Path) -> None:

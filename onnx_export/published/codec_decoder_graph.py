@@ -12,7 +12,8 @@ from .codec_config import CodecConfig, PatchConfig
 from .codec_layers import declare_stream_inputs, transformer, unfold
 from .codec_quantiser import dequantise
 from .codec_weights import CodecWeights
-from .weight_stream import StreamedGraph, WeightStream
+from .streamed_graph import StreamedGraph
+from .weight_stream import WeightStream
 
 
 def build_codec_decoder(weights: CodecWeights, config: CodecConfig, stream: WeightStream) -> onnx.ModelProto:

@@ -21,7 +21,7 @@ from voicestack.runtime.published.codec_info import POSITION, RING, AttentionSta
 from ..graph_writer import MICROSOFT
 from .codec_config import Module, TransformerConfig
 from .codec_weights import CodecWeights
-from .weight_stream import StreamedGraph
+from .streamed_graph import StreamedGraph
 
 FLOAT, DOUBLE, INT64, BOOL = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.BOOL
 _EPS = 1e-5

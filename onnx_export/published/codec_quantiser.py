@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from .codec_config import QuantiserConfig
 from .codec_weights import CodecWeights, FloatArray
-from .weight_stream import StreamedGraph
+from .streamed_graph import StreamedGraph
 
 
 def dequantise(g: StreamedGraph, weights: CodecWeights, config: QuantiserConfig, codes: str, out: str) -> str:

@@ -8,7 +8,7 @@ from voicestack.runtime import names
 from voicestack.runtime.published import generator_info as info
 
 from .generator_config import GeneratorConfig
-from .weight_stream import StreamedGraph
+from .streamed_graph import StreamedGraph
 
 FLOAT = TensorProto.FLOAT
 
@@ -18,10 +18,9 @@ def build_delay_head(g: StreamedGraph, config: GeneratorConfig) -> onnx.ModelPro
     width, hidden_size = config.code_classes, config.backbone.hidden
     if config.text_head is None:
         raise ValueError("a delay head needs a text head")
-    hidden = g.input(names.HIDDEN, FLOAT, ["batch", hidden_size])
+    hidden = g.lowered(g.input(names.HIDDEN, FLOAT, ["batch", hidden_size]))
     text_logits = g.logits(hidden, config.text_head, slice(None))
-    matrix = g.stacked("code_heads", config.code_heads, (config.n_vq * width, hidden_size))
-    flat = g.op("Gemm", hidden, matrix, transB=1)
+    flat = g.op("Concat", *(g.logits(hidden, head, slice(None)) for head in config.code_heads), axis=1)
     mask = np.zeros(width, np.float32)
     mask[config.ids.audio_pad] = -np.inf
     logits = g.op("Add", g.reshape(flat, 0, config.n_vq, width), g.const(mask))

@@ -11,28 +11,32 @@ from onnx import TensorProto
 from voicestack.runtime import names
 from voicestack.runtime.published import generator_info as info
 
-from .weight_stream import StreamedGraph
+from .streamed_graph import StreamedGraph
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """The sampling inputs, prepared once for all draws of a call; lists are by channel, channel 0 first.
+    """The sampling inputs, prepared once for all draws of a call.
 
-    `forced` are ids [B,1] to take instead of drawing, where `is_forced`.
+    Those of channel 0 [B,1] and those of all codes apart: [B,depth], and with a column for each class [B,depth,W].
+    `forced` are ids to take instead of drawing, where `is_forced`.
     """
 
-    uniforms: list[str]
-    inv_temperature: list[str]
+    text_uniform: str
+    text_inv_temperature: str
     text_rank_bias: str
     text_top_p: str
+    text_forced: str
+    text_is_forced: str
+    uniforms: str
     rank_bias: str
     top_p: str
-    gain: list[str]
-    negative_gain: list[str]
-    forced: list[str]
-    is_forced: list[str]
+    gain: str
+    negative_gain: str
+    forced: str
+    is_forced: str
     code_ranks: int
 
 
@@ -52,39 +56,48 @@ def declare_wishes(
     seen = g.input(info.SEEN, BOOL, ["batch", depth, classes])
     penalty = g.op("Unsqueeze", g.input(names.PENALTY, FLOAT, ["batch", 1]), g.ints(2))
     forced = g.input(info.FORCED, INT64, ["batch", channels])
+    text_inv_temperature, of_codes = g.split(inv_temperature, 1, depth, axis=1)
     # A seen code's logit is divided by the penalty when positive and multiplied when negative. With gain = 1/p and
     # negative_gain = p*p that is PRelu(logit * gain, negative_gain); for all other codes both are 1.
     gain = g.op("Where", seen, g.op("Reciprocal", penalty), g.scalar(1.0))
-    of_codes = g.op("Slice", inv_temperature, g.ints(1), g.ints(channels), g.ints(1))
     gain = g.op("Mul", gain, g.op("Unsqueeze", of_codes, g.ints(2)))
-    negative_gain = g.op("Where", seen, g.op("Mul", penalty, penalty), g.scalar(1.0))
+    text_uniform, of_codes = g.split(uniforms, 1, depth, axis=1)
+    text_forced, forced_codes = g.split(forced, 1, depth, axis=1)
     return Wishes(
-        uniforms=_columns(g, uniforms, channels),
-        inv_temperature=_columns(g, inv_temperature, channels),
+        text_uniform=text_uniform,
+        text_inv_temperature=text_inv_temperature,
         text_rank_bias=text_rank_bias,
         text_top_p=text_top_p,
+        text_forced=text_forced,
+        text_is_forced=g.op("GreaterOrEqual", text_forced, g.ints(0)),
+        uniforms=of_codes,
         rank_bias=rank_bias,
         top_p=top_p,
-        gain=_columns(g, g.reshape(gain, 0, -1), depth, classes),
-        negative_gain=_columns(g, g.reshape(negative_gain, 0, -1), depth, classes),
-        forced=_columns(g, forced, channels),
-        is_forced=_columns(g, g.op("GreaterOrEqual", forced, g.ints(0)), channels),
+        gain=gain,
+        negative_gain=g.op("Where", seen, g.op("Mul", penalty, penalty), g.scalar(1.0)),
+        forced=forced_codes,
+        is_forced=g.op("GreaterOrEqual", forced_codes, g.ints(0)),
         code_ranks=code_ranks,
     )
 
 
-def draw_code(g: StreamedGraph, logits: str, layer: int, wishes: Wishes) -> str:
-    """The code of one layer from its logits [B,W]; int64 [B,1]."""
-    penalised = g.op("PRelu", g.op("Mul", logits, wishes.gain[layer]), wishes.negative_gain[layer])
-    code = _draw_ranked(g, penalised, wishes.code_ranks, wishes.rank_bias, wishes.top_p, wishes.uniforms[1 + layer])
-    return g.op("Where", wishes.is_forced[1 + layer], wishes.forced[1 + layer], code)
+def draw_code(g: StreamedGraph, logits: str, layer: str, wishes: Wishes) -> str:
+    """The code of one layer, an int64 value [1], from its logits [B,W]; int64 [B,1]."""
+    uniform, forced, is_forced = (
+        g.op("Gather", value, layer, axis=1) for value in (wishes.uniforms, wishes.forced, wishes.is_forced)
+    )
+    alone = g.op("Squeeze", layer, g.ints(0))
+    gain, negative_gain = (g.op("Gather", value, alone, axis=1) for value in (wishes.gain, wishes.negative_gain))
+    penalised = g.op("PRelu", g.op("Mul", logits, gain), negative_gain)
+    code = _draw_ranked(g, penalised, wishes.code_ranks, wishes.rank_bias, wishes.top_p, uniform)
+    return g.op("Where", is_forced, forced, code)
 
 
 def draw_token(g: StreamedGraph, logits: str, ranks: int, wishes: Wishes) -> str:
     """The token of channel 0 from the logits [B,V] of a whole vocabulary; int64 [B,1]."""
-    scaled = g.op("Mul", logits, wishes.inv_temperature[0])
-    token = _draw_ranked(g, scaled, ranks, wishes.text_rank_bias, wishes.text_top_p, wishes.uniforms[0])
-    return g.op("Where", wishes.is_forced[0], wishes.forced[0], token)
+    scaled = g.op("Mul", logits, wishes.text_inv_temperature)
+    token = _draw_ranked(g, scaled, ranks, wishes.text_rank_bias, wishes.text_top_p, wishes.text_uniform)
+    return g.op("Where", wishes.text_is_forced, wishes.text_forced, token)
 
 
 def draw_decision(g: StreamedGraph, logits: str, wishes: Wishes) -> str:
@@ -93,16 +106,16 @@ def draw_decision(g: StreamedGraph, logits: str, wishes: Wishes) -> str:
     Drawn in the order of the classes, as the published Nano graphs do: go on while the uniform is not above its
     probability.
     """
-    scaled = g.op("Mul", logits, wishes.inv_temperature[0])
+    scaled = g.op("Mul", logits, wishes.text_inv_temperature)
     probabilities = g.op("Softmax", scaled, axis=-1)
     go_on = g.op("Slice", probabilities, g.ints(0), g.ints(1), g.ints(1))
-    drawn = g.op("Cast", g.op("Less", go_on, wishes.uniforms[0]), to=INT64)
+    drawn = g.op("Cast", g.op("Less", go_on, wishes.text_uniform), to=INT64)
     best = g.op("ArgMax", scaled, axis=1, keepdims=1)
     # Only the likelier one is left when top-k is 1, or when it alone exceeds top-p.
     second = g.op("Slice", wishes.text_rank_bias, g.ints(1), g.ints(2), g.ints(1))
     largest = g.op("ReduceMax", probabilities, g.ints(1))
     single = g.op("Or", g.op("Less", second, g.scalar(0.0)), g.op("Less", wishes.text_top_p, largest))
-    return g.op("Where", wishes.is_forced[0], wishes.forced[0], g.op("Where", single, best, drawn))
+    return g.op("Where", wishes.text_is_forced, wishes.text_forced, g.op("Where", single, best, drawn))
 
 
 def _draw_ranked(g: StreamedGraph, logits: str, ranks: int, rank_bias: str, top_p: str, uniform: str) -> str:
@@ -117,7 +130,3 @@ def _draw_ranked(g: StreamedGraph, logits: str, ranks: int, rank_bias: str, top_
     below = g.op("Less", total, g.op("Mul", mass, uniform))
     rank = g.op("ReduceSum", g.op("Cast", below, to=INT64), g.ints(1))
     return g.op("GatherElements", ids, rank, axis=1)
-
-
-def _columns(g: StreamedGraph, x: str, count: int, width: int = 1) -> list[str]:
-    return g.split(x, *[width] * count, axis=1)

@@ -13,6 +13,7 @@ from voicestack.runtime.published.generator_info import (
     WEIGHTS_FILE,
     Family,
     GeneratorInfo,
+    Target,
 )
 
 from ..graph_writer import FloatArray
@@ -20,9 +21,11 @@ from .backbone import build_backbone, cache_head_dim
 from .checkpoint import Checkpoint, CheckpointError
 from .delay_head import build_delay_head
 from .family import read_config
+from .form import Form
 from .generator_config import GeneratorConfig
 from .local_head import build_local_head
-from .weight_stream import DType, StreamedGraph, WeightStream
+from .streamed_graph import StreamedGraph
+from .weight_stream import WeightStream
 
 
 def export_generator(
@@ -32,17 +35,19 @@ def export_generator(
     *,
     depths: Sequence[int] | None = None,
     ranks: int = TOP_K,
-    dtype: DType = "float32",
+    form: Form = Form(),
+    errors: dict[str, float] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> GeneratorInfo:
     """Write backbone.onnx, the head graphs and their weights into `out` (made when missing).
 
     `family` overrides what the checkpoint looks like. A local head is written for each of `depths`, the full one
-    always among them; `ranks` is the largest top-k it can do. `progress` is told the name of each tensor
-    as it is read. CheckpointError when the checkpoint does not fit.
+    always among them; `ranks` is the largest top-k it can do. `errors` is told of every matrix that `form` has
+    rounded, by the name of its layer; `progress` the name of each tensor as it is read. CheckpointError when the
+    checkpoint does not fit, ValueError when a weight does not fit the number format.
     """
     config = read_config(checkpoint, family)
-    info = _describe(config, depths or (), ranks)
+    info = _describe(config, depths or (), ranks, form)
     out.mkdir(parents=True, exist_ok=True)
 
     def load(name: str) -> FloatArray:
@@ -50,22 +55,24 @@ def export_generator(
             progress(name)
         return checkpoint.tensor(name if name in checkpoint.names else config.tied.get(name, name))
 
-    with WeightStream(out / WEIGHTS_FILE, dtype) as stream:
+    with WeightStream(out / WEIGHTS_FILE, form.dtype) as stream:
 
-        def graph(name: str) -> StreamedGraph:
-            return StreamedGraph(name, stream, load)
+        def write(file: str, build: Callable[[StreamedGraph], onnx.ModelProto]) -> None:
+            graph = form.graph(Path(file).stem, stream, load)
+            onnx.save(build(graph), out / file)
+            if errors is not None:
+                errors.update(graph.errors)
 
         # The backbone first: its tables hold what the heads share with it.
-        onnx.save(build_backbone(graph("backbone"), config), out / names.BACKBONE_FILE)
+        write(names.BACKBONE_FILE, lambda g: build_backbone(g, config, form.target))
         if config.family is Family.DELAY:
-            onnx.save(build_delay_head(graph("head"), config), out / DELAY_HEAD_FILE)
+            write(DELAY_HEAD_FILE, lambda g: build_delay_head(g, config))
         for depth in info.head_depths:
-            model = build_local_head(graph(f"head_{depth}"), config, info, depth)
-            onnx.save(model, out / names.head_file(depth))
+            write(names.head_file(depth), lambda g, depth=depth: build_local_head(g, config, info, depth))
     return info
 
 
-def _describe(config: GeneratorConfig, depths: Sequence[int], ranks: int) -> GeneratorInfo:
+def _describe(config: GeneratorConfig, depths: Sequence[int], ranks: int, form: Form) -> GeneratorInfo:
     stack = config.backbone
     for depth in depths:
         if not 0 < depth <= config.n_vq:
@@ -77,7 +84,7 @@ def _describe(config: GeneratorConfig, depths: Sequence[int], ranks: int) -> Gen
             layers=stack.layers,
             heads=stack.heads,
             kv_heads=stack.kv_heads,
-            head_dim=cache_head_dim(stack),
+            head_dim=cache_head_dim(stack, form.target),
             d_model=stack.hidden,
             max_positions=config.max_positions,
         ),
@@ -91,4 +98,6 @@ def _describe(config: GeneratorConfig, depths: Sequence[int], ranks: int) -> Gen
         head_ranks=ranks,
         sample_rate_hz=config.sample_rate_hz,
         ids=config.ids,
+        takes_query_lengths=form.target is Target.CPU,
+        computes_in=form.computes_in,
     )

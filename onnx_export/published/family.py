@@ -26,7 +26,7 @@ _LISTED = 20
 
 def detect_family(checkpoint: Checkpoint) -> Family:
     """The family a checkpoint belongs to; CheckpointError when nothing tells, or fields and tensors disagree."""
-    by_fields = _family_of_fields(Fields.of(checkpoint))
+    by_fields = family_of_fields(Fields.of(checkpoint))
     by_tensors = next((family for name, family in _TELLING_TENSORS.items() if name in checkpoint.names), None)
     choices = f"say which it is with the family argument ({', '.join(Family)})"
     if by_fields and by_tensors and by_fields is not by_tensors:
@@ -42,7 +42,8 @@ def detect_family(checkpoint: Checkpoint) -> Family:
     return family
 
 
-def _family_of_fields(config: Fields) -> Family | None:
+def family_of_fields(config: Fields) -> Family | None:
+    """The family that the fields of a config are of, None when they are of none."""
     local = ("local_num_layers", "local_hidden_size", "additional_mlp_ffn_hidden_size")
     if "rvq" in config and "local_config" in config:
         return Family.REALTIME

@@ -70,7 +70,7 @@ def _read_local(fields: Fields) -> GeneratorConfig:
         local=local,
         text_table="model.embedding_list.0.weight",
         code_tables=tables,
-        local_code_tables=tables[:-1],
+        local_code_tables=tables,
         mlp_ffn=fields.size("additional_mlp_ffn_hidden_size"),
         unused=("model.language_model.embed_tokens.weight",),
     )
@@ -123,7 +123,7 @@ def _read_slotted(
         ids=_special_ids(fields, codebook, "audio_assistant_slot_token_id"),
         text_table=text_table,
         code_tables=tables,
-        local_code_tables=tables[:-1],
+        local_code_tables=tables,
         text_head="text_lm_head.weight",
         text_head_rows=(fields.whole("audio_assistant_slot_token_id"), fields.whole("audio_end_token_id")),
         code_heads=heads,

@@ -42,7 +42,8 @@ def local_logits(config: GeneratorConfig, load: Load, hidden: Tensor, told: Tens
         inputs.append(load(config.text_table)[torch.full_like(told[:, 0], config.ids.slot or 0)])
     first = len(inputs) - 1
     codes_before = told[:, 1 : config.n_vq].T
-    inputs += [load(name)[codes] for name, codes in zip(config.local_code_tables, codes_before, strict=True)]
+    # Nothing follows the last code, whose table some families have and some have not.
+    inputs += [load(name)[codes] for name, codes in zip(config.local_code_tables, codes_before, strict=False)]
     x = torch.stack(inputs, 1)
     if config.mlp_ffn is not None:
         x = swiglu(load, "speech_embedding_to_local_mlp", x)

@@ -19,6 +19,7 @@ from .checkpoint import Checkpoint, CheckpointError
 from .codec_config import read_codec_config
 from .codec_weights import CodecWeights
 from .family import read_config
+from .form import Form
 from .generator_config import GeneratorConfig
 from .torch_codec import decode, encode, frames_beyond
 from .torch_generator import backbone, delay_logits, local_logits
@@ -27,9 +28,11 @@ from .verify_weights import check_codec_weights, check_generator_weights
 from .weight_stream import DType
 
 _LIMITS = {"float32": 2e-4, "float16": 5e-3}
+_ROUNDED_LIMITS = {8: 0.1, 4: 1.0}
+"""Wide: they tell a wrong graph from rounded weights, not good weights from bad ones."""
 _ROWS = 24
-_CLOSE_CALL = 1e-5
-"""A code that won by less than this may be another one in another order of adding."""
+_CLOSE_CALLS = {"float32": 1e-5, "float16": 5e-3}
+"""A code that won by less than this may be another one in another order of adding, or of rounded weights."""
 
 
 def check_against(bundle: PublishedBundle, folder: Path) -> Iterator[Check]:
@@ -44,10 +47,12 @@ def check_against(bundle: PublishedBundle, folder: Path) -> Iterator[Check]:
 
 
 def _generator(bundle: PublishedBundle, checkpoint: Checkpoint) -> Iterator[Check]:
-    info, dtype = bundle.generator_info, cast(DType, bundle.manifest.dtype)
+    info, manifest = bundle.generator_info, bundle.manifest
+    bits = manifest.quantisation.bits if manifest.quantisation else None
+    form = Form(manifest.target, cast(DType, manifest.dtype), bits)
     config = read_config(checkpoint, info.family)
-    yield from check_generator_weights(bundle.path, info, config, checkpoint, dtype)
-    load, limit = _loader(checkpoint.tensor, config), _LIMITS[dtype]
+    yield from check_generator_weights(bundle.path, info, config, checkpoint, form)
+    load, limit = _loader(checkpoint.tensor, config), _ROUNDED_LIMITS[bits] if bits else _LIMITS[form.dtype]
     random = np.random.default_rng(0)
     rows = _random_rows(config, random)
     graphs = ReplayGraphs(bundle.path, info, 2 * _ROWS)
@@ -71,21 +76,21 @@ def _generator(bundle: PublishedBundle, checkpoint: Checkpoint) -> Iterator[Chec
 
 
 def _codec(bundle: PublishedBundle, checkpoint: Checkpoint) -> Iterator[Check]:
-    config = read_codec_config(checkpoint)
-    yield from check_codec_weights(bundle.path, bundle.codec_info, config, checkpoint)
+    config, dtype = read_codec_config(checkpoint), cast(DType, bundle.manifest.dtype)
+    yield from check_codec_weights(bundle.path, bundle.codec_info, config, checkpoint, dtype)
     load, random = _loader(CodecWeights(checkpoint, config).tensor), np.random.default_rng(0)
     frames = frames_beyond(config.decoder)
     stacks = random.integers(0, config.quantiser.codebook_size, (frames, config.quantiser.n_vq))
     decoder = bundle.codec_decoder()
     sound = decoder.decode([decoder.begin()], [stacks])[0]
     what = f"{frames} random frames, beyond every window"
-    yield _compared("pcm", what, sound, decode(config, load, torch.from_numpy(stacks)), _LIMITS["float32"])
+    yield _compared("pcm", what, sound, decode(config, load, torch.from_numpy(stacks)), _LIMITS[dtype])
     frames = frames_beyond(config.encoder)
     noise = random.normal(0, 0.1, (frames * config.hop, config.channels)).astype(np.float32)
     codes = bundle.codec_encoder().encode_clip(noise)
     expected, margins = (value.numpy() for value in encode(config, load, torch.from_numpy(noise)))
     # What a close call decides otherwise changes all finer layers of its frame.
-    open_calls = np.logical_or.accumulate(margins < _CLOSE_CALL, axis=1)
+    open_calls = np.logical_or.accumulate(margins < _CLOSE_CALLS[dtype], axis=1)
     differing = float(((codes != expected) & ~open_calls).sum())
     yield Check("codes", f"{frames} frames of noise, beyond every window", differing)
 

@@ -5,8 +5,10 @@ under that name is read and compared. One tensor is in memory at a time.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,11 +27,22 @@ from .codec_decoder_graph import build_codec_decoder
 from .codec_encoder_graph import build_codec_encoder
 from .codec_weights import CodecWeights
 from .delay_head import build_delay_head
+from .form import Form
 from .generator_config import GeneratorConfig
 from .local_head import build_local_head
-from .weight_stream import DType, StreamedGraph, WeightStream
+from .streamed_graph import StreamedGraph
+from .weight_stream import DType, WeightStream
 
 _LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Where a graph has one of its tensors."""
+
+    shape: tuple[int, ...]
+    offset: int
+    length: int
 
 
 class _ComparingStream(WeightStream):
@@ -39,7 +52,7 @@ class _ComparingStream(WeightStream):
         # Nothing is written, so the base class opens no file.
         self.path, self.dtype = weights, np.dtype(dtype)
         model = onnx.load(graph, load_external_data=False)
-        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer if tensor.external_data}
+        self._tensors = {tensor.name: tensor for tensor in _initializers(model.graph) if tensor.external_data}
         self.problems: list[str] = []
         self.compared = 0
         self.left = set(self._tensors)
@@ -49,36 +62,69 @@ class _ComparingStream(WeightStream):
         return self.place_rows(name, [np.reshape(array, (len(array), -1))], shape=array.shape)
 
     def place_rows(
-        self, name: str, parts: Iterable[FloatArray], *, zero_rows: bool = False, shape: tuple[int, ...] | None = None
+        self,
+        name: str,
+        parts: Iterable[FloatArray],
+        *,
+        zero_rows: bool = False,
+        sources: Sequence[str] = (),
+        shape: tuple[int, ...] | None = None,
     ) -> tuple[int, int]:
         """Compare a table part by part."""
-        stored = self._tensors.get(name)
+        stored = self._stored_as(name)
         if stored is None:
-            self.problems.append(f"{name} is missing")
             return 0, 0
-        self.left.discard(name)
-        self.compared += 1
-        place = {entry.key: entry.value for entry in stored.external_data}
-        start = offset = int(place.get("offset", 0))
+        start = offset = stored.offset
         rows = width = 0
         for part in parts:
             wanted = np.pad(part, ((0, int(zero_rows)), (0, 0))).astype(self.dtype)
-            found = self._read(offset, wanted.size)
-            differing = wanted.size if found.size != wanted.size else int((found != wanted.ravel()).sum())
-            if differing:
-                self.problems.append(f"{differing} values of {name} differ")
+            self._compare(name, offset, wanted)
             offset, rows, width = offset + wanted.nbytes, rows + len(wanted), wanted.shape[1]
         shape = shape or (rows, width)
-        if tuple(stored.dims) != shape or int(place.get("length", -1)) != math.prod(shape) * self.dtype.itemsize:
-            self.problems.append(f"{name} has shape {list(stored.dims)} instead of {list(shape)}")
+        self._compare_size(name, stored, shape, math.prod(shape) * self.dtype.itemsize)
         return start, offset - start
 
-    def _read(self, offset: int, count: int) -> NDArray[np.generic]:
-        return np.fromfile(self.path, self.dtype, count, offset=offset)
+    def place_as_is(self, name: str, array: NDArray[Any]) -> tuple[int, int]:
+        """Compare an array in its own number format."""
+        stored = self._stored_as(name)
+        if stored is None:
+            return 0, 0
+        self._compare(name, stored.offset, array)
+        self._compare_size(name, stored, array.shape, array.nbytes)
+        return stored.offset, array.nbytes
+
+    def _stored_as(self, name: str) -> _Stored | None:
+        tensor = self._tensors.get(name)
+        if tensor is None:
+            self.problems.append(f"{name} is missing")
+            return None
+        self.left.discard(name)
+        self.compared += 1
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        return _Stored(tuple(tensor.dims), int(place.get("offset", 0)), int(place.get("length", -1)))
+
+    def _compare(self, name: str, offset: int, wanted: NDArray[Any]) -> None:
+        found = np.fromfile(self.path, wanted.dtype, wanted.size, offset=offset)
+        differing = wanted.size if found.size != wanted.size else int((found != wanted.ravel()).sum())
+        if differing:
+            self.problems.append(f"{differing} values of {name} differ")
+
+    def _compare_size(self, name: str, stored: _Stored, shape: tuple[int, ...], length: int) -> None:
+        if stored.shape != shape or stored.length != length:
+            self.problems.append(f"{name} has shape {list(stored.shape)} instead of {list(shape)}")
+
+
+def _initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Those of a graph, and of all graphs inside it."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _initializers(attribute.g)
 
 
 def check_generator_weights(
-    folder: Path, info: GeneratorInfo, config: GeneratorConfig, checkpoint: Checkpoint, dtype: DType
+    folder: Path, info: GeneratorInfo, config: GeneratorConfig, checkpoint: Checkpoint, form: Form
 ) -> Iterator[Check]:
     """A check for each graph of a generator."""
 
@@ -86,11 +132,11 @@ def check_generator_weights(
         return checkpoint.tensor(name if name in checkpoint.names else config.tied.get(name, name))
 
     def graph(file: str) -> tuple[_ComparingStream, StreamedGraph]:
-        stream = _ComparingStream(folder / file, folder / WEIGHTS_FILE, dtype)
-        return stream, StreamedGraph(Path(file).stem, stream, load)
+        stream = _ComparingStream(folder / file, folder / WEIGHTS_FILE, form.dtype)
+        return stream, form.graph(Path(file).stem, stream, load)
 
     stream, writer = graph(names.BACKBONE_FILE)
-    build_backbone(writer, config)
+    build_backbone(writer, config, form.target)
     yield _told(names.BACKBONE_FILE, stream)
     if info.family is Family.DELAY:
         stream, writer = graph(DELAY_HEAD_FILE)
@@ -102,11 +148,13 @@ def check_generator_weights(
         yield _told(names.head_file(depth), stream)
 
 
-def check_codec_weights(folder: Path, info: CodecInfo, config: CodecConfig, checkpoint: Checkpoint) -> Iterator[Check]:
+def check_codec_weights(
+    folder: Path, info: CodecInfo, config: CodecConfig, checkpoint: Checkpoint, dtype: DType
+) -> Iterator[Check]:
     """A check for each graph of a codec."""
     weights = CodecWeights(checkpoint, config)
     for graph, build in ((info.decoder, build_codec_decoder), (info.encoder, build_codec_encoder)):
-        stream = _ComparingStream(folder / graph.file, folder / graph.weights_file, "float32")
+        stream = _ComparingStream(folder / graph.file, folder / graph.weights_file, dtype)
         build(weights, config, stream)
         yield _told(graph.file, stream)
 

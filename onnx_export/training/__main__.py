@@ -26,10 +26,12 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--part", default="0/1", help="I/N: this worker makes every N-th shard from I on")
     codec = _stage(stages, "codec", _codec, "analysis and quantiser, then synthesis")
     codec.add_argument("--phase", choices=(*_PHASES, _OPTIONAL_PHASE), help="only this phase")
-    generator = _stage(stages, "generator", _generator, "backbone and local head")
+    generator = _stage(stages, "generator", _generator, "backbone and head")
+    generator.add_argument("--head", choices=("local", "delay"), default="local")
     generator.add_argument("--steps", type=int, default=4400, help="train up to this step; raise it to go on")
     bundle = _stage(stages, "bundle", _bundle, "export the checkpoints and check every graph")
-    bundle.add_argument("--out", type=Path, default=VOICE, help="the voice folder to write")
+    bundle.add_argument("--head", choices=("local", "delay"), default="local")
+    bundle.add_argument("--out", type=Path, help="the voice folder to write (default: the shipped voice)")
     evaluate = _stage(stages, "evaluate", _evaluate, "judge the shipped voice beside its teacher")
     evaluate.add_argument("--limit", type=int, help="only so many sentences of each held-out set")
     _stage(stages, "keep", _keep, "copy the weights into the repository")
@@ -75,13 +77,16 @@ def _codec(options: argparse.Namespace, folder: WorkFolder) -> None:
 def _generator(options: argparse.Namespace, folder: WorkFolder) -> None:
     from . import generator
 
-    generator.train(folder, steps=options.steps)
+    generator.train(folder, steps=options.steps, head=options.head)
 
 
 def _bundle(options: argparse.Namespace, folder: WorkFolder) -> None:
-    from . import bundle
+    from . import bundle, keep
 
-    bundle.make(folder, options.out)
+    if options.head == "delay" and options.out is None:
+        raise SystemExit("--head delay needs --out FOLDER; the shipped voice has a local head")
+    keep.restore(folder)
+    bundle.make(folder, options.out or VOICE, options.head)
 
 
 def _evaluate(options: argparse.Namespace, folder: WorkFolder) -> None:

@@ -1,9 +1,10 @@
-"""The generator's networks: a Qwen3-style backbone over frames and a natural-order local head over the layers of one.
+"""The generators' networks: a Qwen3-style backbone over frames, and two heads that make stacks of its hidden states.
 
 Codes enter and leave through the codec's own frozen codebook vectors: one small matrix per layer instead of a table
-of 1025 rows, and near codes are near. Equation of the head (background article, "Local makes the current stack
-explicit"): p(y_j,t | text, previous frames, previous channels in the current frame). Residual streams and norms stay
-float32 where products are made in bfloat16.
+of 1025 rows, and near codes are near. Equations of the heads (background article): the local head, in natural order
+over the layers of one frame, models p(y_j,t | text, previous frames, previous channels in the current frame); the delay
+head reads all layers off one hidden state, and layer j of a frame is made j rows after its layer 0, when the layers
+before it are history. Residual streams and norms stay float32 where products are made in bfloat16.
 """
 
 import torch
@@ -63,16 +64,18 @@ class Layer(Attention):
 
 
 class Generator(nn.Module):
-    """Backbone and local head; `codebooks` float32 [n_vq, 1024, latent] are the codec's, frozen."""
+    """The backbone; `codebooks` float32 [n_vq, 1024, latent] are the codec's, frozen. Heads are added by subclasses."""
 
     codebooks: Tensor
     layer_scale: Tensor
     text_starts: Tensor
+    training_only: tuple[str, ...] = ("latent_out.",)
+    """Prefixes of the weights that no graph needs."""
 
     def __init__(self, config: GeneratorConfig, codebooks: Tensor) -> None:
         super().__init__()
         self.config = config
-        d, local_d = config.d_model, config.local_d
+        d = config.d_model
         self.register_buffer("codebooks", F.pad(codebooks, (0, 0, 0, 1)))
         # Deep layers hold small vectors: at unit scale every layer's matrices learn at the same rate.
         self.register_buffer("layer_scale", 1 / codebooks.square().mean((1, 2)).sqrt().clamp(min=1e-4))
@@ -84,6 +87,39 @@ class Generator(nn.Module):
             for _ in range(config.layers)
         )
         self.norm = nn.RMSNorm(d, config.eps)
+        # A regression of the whole latent, whose gradient is far less noisy than that of the codes.
+        self.latent_out = nn.Linear(d, config.latent)
+        nn.init.normal_(self.text_table.weight, std=0.2)
+        _silence(self.layers)
+
+    def backbone(self, text_ids: Tensor, codes: Tensor) -> Tensor:
+        """text_ids int64 [B, S, 9], codes int64 [B, S, n_vq] (1024 = null) -> hidden float32 [B, S, d]."""
+        layers = torch.arange(self.config.n_vq)
+        x = self.code_in(self.codebooks[layers, codes].flatten(2)).float()
+        x = x + self.text_table(text_ids + self.text_starts).sum(2)
+        rotation = rope_table(x.shape[1], self.config.head_dim, self.config.rope_theta)
+        for layer in self.layers:
+            x = layer(x, rotation)
+        return self.norm(x)
+
+    def graph_weights(self) -> dict[str, Tensor]:
+        """The state dict as the graph writers expect it: codebooks without null row, layer scales folded in."""
+        state = self.state_dict().items()
+        weights = {name: value.detach() for name, value in state if not name.startswith(self.training_only)}
+        scale = weights.pop("layer_scale")[:, None, None]
+        weights["codebooks"] = weights["codebooks"][:, :-1]
+        for name in LAYER_STACKS:
+            if name in weights:
+                weights[name] = weights[name] * scale
+        return weights
+
+
+class LocalGenerator(Generator):
+    """Backbone and local head."""
+
+    def __init__(self, config: GeneratorConfig, codebooks: Tensor) -> None:
+        super().__init__(config, codebooks)
+        d, local_d = config.d_model, config.local_d
         self.local_in = nn.Linear(d, local_d, bias=False)
         self.local_pos = nn.Parameter(torch.randn(config.n_vq + 1, local_d) * 0.02)
         self.channel_in = nn.Embedding(3, local_d)
@@ -96,22 +132,7 @@ class Generator(nn.Module):
         self.channel_out = nn.Linear(local_d, 3)
         self.local_out = nn.Parameter(torch.randn(config.n_vq, local_d, config.latent) * 0.002)
         self.local_bias = nn.Parameter(torch.zeros(config.n_vq, config.codebook))
-        # Only for training: a regression of the whole latent, whose gradient is far less noisy than that of the codes.
-        self.latent_out = nn.Linear(d, config.latent)
-        nn.init.normal_(self.text_table.weight, std=0.2)
-        for layer in [*self.layers, *self.local_layers]:
-            nn.init.zeros_(layer.o.weight)
-            nn.init.zeros_(layer.down.weight)
-
-    def backbone(self, text_ids: Tensor, codes: Tensor) -> Tensor:
-        """text_ids int64 [B, S, 9], codes int64 [B, S, n_vq] (1024 = null) -> hidden float32 [B, S, d]."""
-        layers = torch.arange(self.config.n_vq)
-        x = self.code_in(self.codebooks[layers, codes].flatten(2)).float()
-        x = x + self.text_table(text_ids + self.text_starts).sum(2)
-        rotation = rope_table(x.shape[1], self.config.head_dim, self.config.rope_theta)
-        for layer in self.layers:
-            x = layer(x, rotation)
-        return self.norm(x)
+        _silence(self.local_layers)
 
     def local(self, hidden: Tensor, channel: Tensor, codes: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Teacher-forced head over codes.shape[1] layers.
@@ -135,15 +156,59 @@ class Generator(nn.Module):
             logits.append((x[:, layer + 1] @ self.local_out[layer] @ scaled).float() + self.local_bias[layer])
         return self.channel_out(x[:, 0]).float(), logits
 
-    def graph_weights(self) -> dict[str, Tensor]:
-        """The state dict as the graph writers expect it: codebooks without null row, layer scales folded in."""
-        state = self.state_dict().items()
-        weights = {name: value.detach() for name, value in state if not name.startswith("latent_out.")}
-        scale = weights.pop("layer_scale")[:, None, None]
-        weights["codebooks"] = weights["codebooks"][:, :-1]
-        weights["local_code_in"] = weights["local_code_in"] * scale
-        weights["local_out"] = weights["local_out"] * scale
-        return weights
+
+class DelayGenerator(Generator):
+    """Backbone and delay head.
+
+    A small hidden state cannot hold what all layers, each of another frame, are to be. So every frame's latent is
+    foreseen once, in its first row, and what the layers made since have left of it goes along with the frame: the
+    residual is what the next layer is to be close to.
+    """
+
+    training_only = ()
+
+    def __init__(self, config: GeneratorConfig, codebooks: Tensor) -> None:
+        super().__init__(config, codebooks)
+        self.channel_out = nn.Linear(config.d_model, 3)
+        self.delay_out = nn.Parameter(torch.randn(config.n_vq, config.d_model, config.latent) * 0.002)
+        # At first as if what is foreseen missed the latent by normal noise: a code is likely as it is near to the rest.
+        energy = codebooks.square().mean((1, 2))
+        noise = _FORESEEN_ERROR * energy.sum()
+        gain = (energy.sqrt() / noise)[:, None, None]
+        self.delay_residual = nn.Parameter(torch.eye(config.latent) * gain)
+        self.delay_bias = nn.Parameter(-codebooks.square().sum(2) / (2 * noise))
+
+    def residuals(self, hidden: Tensor, stacks: Tensor) -> Tensor:
+        """What is left of each foreseen latent, by layer and at the row in which that layer is made.
+
+        hidden float32 [B, S, d], stacks int64 [B, S, n_vq] -> float32 [B, S, n_vq, latent].
+        """
+        n_vq = self.config.n_vq
+        made = self.codebooks[torch.arange(n_vq), stacks].cumsum(2)
+        left = self.latent_out(hidden).float()[:, :, None] - F.pad(made, (0, 0, 1, 0))[:, :, :-1]
+        rows = left.shape[1]
+        return torch.stack([F.pad(left[:, : max(rows - j, 0), j], (0, 0, min(j, rows), 0)) for j in range(n_vq)], 2)
+
+    def delayed(self, hidden: Tensor, residuals: Tensor, layers: slice) -> Tensor:
+        """Hidden float32 [N, d], residuals float32 [N, n_vq, latent] -> logits float32 [layers, N, 1024]."""
+        narrow = torch.einsum("nd,ldk->lnk", hidden, self.delay_out[layers])
+        narrow = narrow + residuals[:, layers].transpose(0, 1) @ self.delay_residual[layers]
+        scaled = self.codebooks[layers, :-1] * self.layer_scale[layers, None, None]
+        return (narrow @ scaled.transpose(1, 2)).float() + self.delay_bias[layers, None]
+
+
+_FORESEEN_ERROR = 0.5
+"""The share of the latent's energy that a row does not foresee of its frame, when training begins."""
+
+LAYER_STACKS = ("local_out", "local_code_in", "delay_out", "delay_residual")
+"""Parameters that hold one matrix per layer of the stack."""
+
+
+def _silence(layers: nn.ModuleList) -> None:
+    """Let every layer begin as the identity."""
+    for layer in layers:
+        nn.init.zeros_(layer.o.weight)
+        nn.init.zeros_(layer.down.weight)
 
 
 def rope_table(steps: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ Half precision and no optimiser state: momenta are rebuilt within some tens of s
 The work folder's own checkpoints hold everything.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +14,51 @@ from .codec import synthesis_checkpoint
 from .paths import WorkFolder
 
 KEPT = Path(__file__).with_name("kept")
+_FACTS_FILE = "facts.json"
 _PARTS = {
     "codec/analysis.pt": ("encoder", "quantiser"),
     "codec/synthesis.pt": ("decoder",),
     "codec/adversarial.pt": ("decoder",),
     "generator/generator.pt": ("model",),
+    "delay/delay.pt": ("model",),
 }
 
 
 def keep(folder: WorkFolder, kept: Path = KEPT) -> None:
     """Copy the weights of every finished or running stage from the work folder; of the codec's decoder the last."""
     kept.mkdir(exist_ok=True)
+    facts: dict[str, Any] = {}
     for name, parts in _PARTS.items():
+        target = kept / Path(name).name
         if not (folder.root / name).exists() or name == _superseded(folder):
-            (kept / Path(name).name).unlink(missing_ok=True)
+            target.unlink(missing_ok=True)
             continue
         state = torch.load(folder.root / name, weights_only=True)
         weights = {part: _cast(state[part], torch.float32, torch.float16) for part in parts}
-        torch.save({"step": state["step"], **weights}, kept / Path(name).name)
+        torch.save({"step": state["step"], **weights}, target)
+        if "data" in state:
+            facts[target.stem] = state["data"]
+    (kept / _FACTS_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
 
 def restore(folder: WorkFolder, kept: Path = KEPT) -> None:
     """Put the kept weights into a work folder that has none of its own."""
+    facts = _facts(kept)
     for name in _PARTS:
         target = folder.root / name
-        if not (kept / target.name).exists():
-            continue
-        if target.exists():
-            print(f"{target} exists and is left as it is")
+        if target.exists() or not (kept / target.name).exists():
             continue
         state = torch.load(kept / target.name, weights_only=True)
+        if target.stem in facts:
+            state["data"] = facts[target.stem]
         folder.stage(str(Path(name).parent))
         torch.save({key: _cast(value, torch.float16, torch.float32) for key, value in state.items()}, target)
+
+
+def _facts(kept: Path) -> dict[str, Any]:
+    """What is known of the speech each generator learned from; a text file, so that it can be mended."""
+    path = kept / _FACTS_FILE
+    return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
 
 
 def _superseded(folder: WorkFolder) -> str:
@@ -53,5 +67,5 @@ def _superseded(folder: WorkFolder) -> str:
 
 def _cast(value: Any, old: torch.dtype, new: torch.dtype) -> Any:
     if isinstance(value, dict):
-        return {name: tensor.to(new) if tensor.dtype == old else tensor for name, tensor in value.items()}
-    return value
+        return {name: _cast(part, old, new) for name, part in value.items()}
+    return value.to(new) if isinstance(value, torch.Tensor) and value.dtype == old else value

@@ -19,9 +19,10 @@ _LETTERS_SHARE = 0.07
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One utterance: R = prefix + frames rows; row `prefix - 1 + t` produces frame t, the last one says END.
+    """One utterance: R = prefix + frames rows, and those of the flush; row `prefix - 1 + t` produces frame t.
 
-    text_ids int64 [R, 9]; codes int64 [R, n_vq] (row r holds the frame before); channel int64 [R - prefix + 1].
+    text_ids int64 [R + flush, 9]; codes int64 [R, n_vq] (row r holds the frame before); channel int64 [R - prefix + 1],
+    END in the last place.
     """
 
     text_ids: NDArray[np.int64]
@@ -56,15 +57,17 @@ def timed_tokens(
     return tokens, starts_s
 
 
-def serialise(tokens: list[Token], starts_s: list[float], codes: NDArray[np.int64], *, with_length: bool) -> Rows:
-    """Rows of one utterance; codes int64 [frames, n_vq]."""
+def serialise(
+    tokens: list[Token], starts_s: list[float], codes: NDArray[np.int64], *, with_length: bool, flush: int = 0
+) -> Rows:
+    """Rows of one utterance; codes int64 [frames, n_vq]. For a delay head `flush` rows of text go on behind its end."""
     frames, n_vq = codes.shape
     prefix = 1 + min(PRIMER_TOKENS, len(tokens))
-    text_ids = np.zeros((prefix + frames, len(COLUMN_ROWS)), np.int64)
+    text_ids = np.zeros((prefix + frames + flush, len(COLUMN_ROWS)), np.int64)
     text_ids[:, :2] = NO_TOKEN
     text_ids[:prefix, :2] = [BEGIN_TOKEN, *tokens[: prefix - 1]]
     if with_length:
-        text_ids[:, 2] = [control_id(frames - max(frame, 0)) for frame in range(1 - prefix, frames + 1)]
+        text_ids[:, 2] = [control_id(frames - max(frame, 0)) for frame in range(1 - prefix, frames + flush + 1)]
     channel = np.full(frames + 1, HOLD, np.int64)
     channel[-1] = END
     clock = CueClock()
@@ -77,9 +80,9 @@ def serialise(tokens: list[Token], starts_s: list[float], codes: NDArray[np.int6
             break
         text_ids[prefix - 1 + cue, :2] = token
         channel[cue - 1] = NEXT
-    for frame in range(frames + 1):
+    for frame in range(frames + flush + 1):
         row = text_ids[prefix - 1 + frame]
-        if frame and channel[frame - 1] == NEXT:
+        if 0 < frame <= frames and channel[frame - 1] == NEXT:
             clock.cue((int(row[0]), int(row[1])), frame + LOOKAHEAD_FRAMES)
         row[3:] = clock.timing(frame)
     history = np.full((prefix + frames, n_vq), 1024, np.int64)

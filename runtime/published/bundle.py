@@ -24,7 +24,7 @@ from .codec_encoder import CodecEncoder
 from .codec_info import CodecInfo
 from .codec_stream import Window
 from .generator import AnyGenerator, open_generator
-from .generator_info import DELAY_HEAD_FILE, WEIGHTS_FILE, Family, GeneratorInfo
+from .generator_info import DELAY_HEAD_FILE, WEIGHTS_FILE, Family, GeneratorInfo, Quantisation, Target
 from .tokenizer import JsonTokenizer, PieceTokenizer, check_tokenizer, load_tokenizer
 
 FORMAT = "voicestack-published"
@@ -37,13 +37,17 @@ DTYPES = ("float32", "float16")
 class PublishedManifest:
     """Everything the `bundle.json` of a published checkpoint holds.
 
-    `dtype` is how the generator's weights are stored, `tokenizer` the file that reads its text, if there is one.
+    `target` is what the graphs are written for, and so the execution provider they are run with where it is there.
+    `dtype` is how weights are stored that `quantisation`, None when there is none, does not tell of; `tokenizer` is
+    the file that reads the generator's text, if there is one.
     """
 
     format: str
     format_version: str
     name: str
+    target: Target
     dtype: str
+    quantisation: Quantisation | None
     generator: GeneratorInfo | None
     codec: CodecInfo | None
     tokenizer: str | None
@@ -94,15 +98,17 @@ class PublishedBundle:
 
     def generator(self, *, slots: int = 1, capacity: int | None = None) -> AnyGenerator:
         """The generator for so many streams of at most `capacity` rows; BundleError when there is none."""
-        return open_generator(self.path, self.generator_info, slots=slots, capacity=capacity)
+        return open_generator(
+            self.path, self.generator_info, slots=slots, capacity=capacity, target=self.manifest.target
+        )
 
     def codec_decoder(self, window: Window = Window.EXACT) -> CodecDecoder:
         """The codec's decoder; BundleError when there is none."""
-        return CodecDecoder.load(self.path, self.codec_info, window)
+        return CodecDecoder.load(self.path, self.codec_info, window, self.manifest.target)
 
     def codec_encoder(self, window: Window = Window.EXACT) -> CodecEncoder:
         """The codec's encoder; BundleError when there is none."""
-        return CodecEncoder.load(self.path, self.codec_info, window)
+        return CodecEncoder.load(self.path, self.codec_info, window, self.manifest.target)
 
     def tokenizer(self) -> JsonTokenizer | PieceTokenizer:
         """The checkpoint's tokenizer, compared with the generator; BundleError when there is none or it is another's.
@@ -172,7 +178,9 @@ def _parse(data: dict[str, Any], path: Path) -> PublishedManifest:
         format=FORMAT,
         format_version=FORMAT_VERSION,
         name=read("name", str),
+        target=_target(read("target", str), path),
         dtype=read("dtype", str),
+        quantisation=None if data["quantisation"] is None else read("quantisation", Quantisation),
         generator=None if data["generator"] is None else GeneratorInfo.from_json(data["generator"], path),
         codec=None if data["codec"] is None else CodecInfo.from_json(data["codec"], path),
         tokenizer=None if data["tokenizer"] is None else read("tokenizer", str),
@@ -183,11 +191,21 @@ def _parse(data: dict[str, Any], path: Path) -> PublishedManifest:
     )
 
 
+def _target(value: str, path: Path) -> Target:
+    try:
+        return Target(value)
+    except ValueError:
+        raise BundleError(f"{path}: field target must be one of {', '.join(Target)}, got {value!r}; {REMEDY}") from None
+
+
 def _rules(manifest: PublishedManifest) -> Iterator[tuple[str, bool, str, object]]:
     """A field, whether it is as it must be, how that is, and what it is."""
     generator, codec, files = manifest.generator, manifest.codec, manifest.files
     yield "generator", bool(generator or codec), "an object where codec is null", None
     yield "dtype", manifest.dtype in DTYPES, f"one of {', '.join(DTYPES)}", manifest.dtype
+    if manifest.quantisation:
+        bits = manifest.quantisation.bits
+        yield "quantisation.bits", bits in (4, 8), "4 or 8", bits
     for name in files:
         plain = Path(name).name == name and "\\" not in name and name != names.MANIFEST_FILE
         yield f"files.{name}", plain, "a plain file name", name

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..sessions import GraphSession
 from .codec_info import CodecInfo, decoder_signature
 from .codec_stream import CodecRunner, CodecState, FloatArray, Window, open_codec_graph
+from .generator_info import Target
 
 
 class CodecDecoder:
@@ -22,9 +23,11 @@ class CodecDecoder:
         self._runner = CodecRunner(session, info.decoder, window, takes=names.CODES, gives=names.PCM)
 
     @classmethod
-    def load(cls, folder: Path, info: CodecInfo, window: Window = Window.EXACT) -> "CodecDecoder":
+    def load(
+        cls, folder: Path, info: CodecInfo, window: Window = Window.EXACT, target: Target = Target.CPU
+    ) -> "CodecDecoder":
         """Load the decoder from a bundle's folder; BundleError says what is wrong with it."""
-        return cls(open_codec_graph(folder, info.decoder, decoder_signature(info)), info, window)
+        return cls(open_codec_graph(folder, info.decoder, decoder_signature(info), target), info, window)
 
     @property
     def busy_s(self) -> float:

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..sessions import GraphSession
 from .codec_info import CodecInfo, encoder_signature
 from .codec_stream import CodecRunner, CodecState, FloatArray, Window, open_codec_graph
+from .generator_info import Target
 
 CodeArray = NDArray[np.int32]
 
@@ -24,9 +25,11 @@ class CodecEncoder:
         self._runner = CodecRunner(session, info.encoder, window, takes=names.PCM, gives=names.CODES)
 
     @classmethod
-    def load(cls, folder: Path, info: CodecInfo, window: Window = Window.EXACT) -> "CodecEncoder":
+    def load(
+        cls, folder: Path, info: CodecInfo, window: Window = Window.EXACT, target: Target = Target.CPU
+    ) -> "CodecEncoder":
         """Load the encoder from a bundle's folder; BundleError says what is wrong with it."""
-        return cls(open_codec_graph(folder, info.encoder, encoder_signature(info)), info, window)
+        return cls(open_codec_graph(folder, info.encoder, encoder_signature(info), target), info, window)
 
     @property
     def busy_s(self) -> float:

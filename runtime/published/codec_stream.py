@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..sessions import Array, GraphSession, open_session
+from ..sessions import Array, GraphSession
 from ..signatures import Signature, check_session
 from .codec_info import POSITION, RING, CodecGraph
+from .generator_info import Target
+from .providers import open_for
 
 FloatArray = NDArray[np.float32]
 
@@ -118,8 +120,8 @@ class CodecRunner:
         return list(outputs[self._gives])
 
 
-def open_codec_graph(folder: Path, graph: CodecGraph, signature: Signature) -> GraphSession:
+def open_codec_graph(folder: Path, graph: CodecGraph, signature: Signature, target: Target) -> GraphSession:
     """Load a codec graph; BundleError names the file and the tensor when it is not what the manifest says."""
-    session = open_session(folder / graph.file)
+    session = open_for(folder / graph.file, target)
     check_session(session, signature, folder / graph.file)
     return session

@@ -11,6 +11,7 @@ from ..sessions import GraphSession
 from . import generator_info as graph
 from .delay_state import DelayIds, DelayState, advance, begin, forced_token, live_codebooks, masked_logits
 from .generator_info import GeneratorInfo
+from .prompt_memory import PromptMemory
 from .row_backbone import RowBackbone
 from .sampling_rules import DEFAULTS, FloatArray, PublishedSampling, draw, penalised, probabilities
 from .seen_codes import SeenCodes
@@ -26,7 +27,7 @@ class DelayGenerator:
     def __init__(self, backbone: RowBackbone, head: GraphSession, info: GeneratorInfo) -> None:
         self.info, self._head = info, head
         self._ids = DelayIds.of(info)
-        self._table = StreamTable(backbone, info)
+        self.table = StreamTable(backbone, info)
 
     def prefill(
         self,
@@ -35,6 +36,7 @@ class DelayGenerator:
         *,
         depth: int | None = None,
         seed: int | None = None,
+        memory: PromptMemory | None = None,
     ) -> list[Stream]:
         """Begin a stream for each prompt [S,1+n]; all of them share what the penalty has seen."""
         n_vq = self.info.n_vq
@@ -42,10 +44,10 @@ class DelayGenerator:
             raise InputError(f"depth must be {n_vq}: a delay generator makes all its codebooks, got {depth}")
         seen = SeenCodes.of(self.info)
         wishes = sampling or DEFAULTS[self.info.family]
-        streams = self._table.open(prompts, wishes, n_vq, lambda: seen, seed)
+        streams = self.table.open(prompts, wishes, n_vq, lambda: seen, seed, memory)
         for stream, prompt in zip(streams, prompts, strict=True):
             stream.delay = begin(prompt[:, 0], self._ids)
-        self._table.feed(streams)
+        self.table.feed(streams)
         return streams
 
     def step(self, streams: Sequence[Stream]) -> list[IntArray | None]:
@@ -53,7 +55,7 @@ class DelayGenerator:
         running = [stream for stream in streams if not stream.ended]
         if not running:
             return [None] * len(streams)
-        self._table.feed(running)
+        self.table.feed(running)
         found = self._head.call({names.HIDDEN: np.stack([stream.hidden for stream in running])})
         logits = zip(found[graph.TEXT_LOGITS], found[graph.LOGITS], strict=True)
         rows = [self._row(stream, *pair) for stream, pair in zip(running, logits, strict=True)]
@@ -65,7 +67,7 @@ class DelayGenerator:
 
     def release(self, stream: Stream) -> None:
         """Give a stream's place back."""
-        self._table.close(stream)
+        self.table.close(stream)
 
     def _row(self, stream: Stream, text_logits: FloatArray, logits: FloatArray) -> IntArray:
         state, n_vq = _state(stream), self.info.n_vq

@@ -45,6 +45,33 @@ class Family(StrEnum):
     NANO = "nano"
 
 
+class Target(StrEnum):
+    """What a bundle's graphs are written for; ONNX Runtime's packages for the two are of different releases."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Number(StrEnum):
+    """The number format a graph computes in, and its caches hold."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantisation:
+    """How the generator's matrices were rounded: bits of a weight, and how many share a scale.
+
+    `errors` tells, by the name of each linear layer, the root mean square of what rounding changed relative to that
+    of its weights.
+    """
+
+    bits: int
+    block_size: int
+    errors: dict[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class SpecialIds:
     """Ids of the text channel, and of the codes that are no sound; None where a family has no such id."""
@@ -71,6 +98,9 @@ class GeneratorInfo:
     `codes_embedded` rows of every code table contribute to a row's embedding (the pad code among them where the
     family learned one); the code of that number is the null code, which contributes nothing. `code_classes` are the
     codes a head can give, `text_classes` the values of channel 0: the vocabulary, 2 (go on or end) or 0 (none).
+
+    The backbone takes the number of new rows of each stream when it `takes_query_lengths`; else a call is one row of
+    each of some streams, or all rows of one. `computes_in` is its number format and that of its caches.
     """
 
     family: Family
@@ -85,6 +115,8 @@ class GeneratorInfo:
     head_ranks: int
     sample_rate_hz: int
     ids: SpecialIds
+    takes_query_lengths: bool = True
+    computes_in: Number = Number.FLOAT32
 
     @property
     def null_code(self) -> int:
@@ -144,7 +176,7 @@ def _check(info: GeneratorInfo, path: Path) -> None:
 
 
 def _convert(value: Any, wanted: Any, field: str, path: Path) -> Any:
-    """Check a decoded value against a type: a dataclass, a tuple, a StrEnum, int, or one of them or None."""
+    """Check a decoded value against a type: a dataclass, a tuple, a StrEnum, int, bool, or one of them or None."""
     if isinstance(wanted, types.UnionType):
         return None if value is None else _convert(value, typing.get_args(wanted)[0], field, path)
     if dataclasses.is_dataclass(wanted):
@@ -152,21 +184,27 @@ def _convert(value: Any, wanted: Any, field: str, path: Path) -> Any:
     if typing.get_origin(wanted) is tuple and isinstance(value, list | tuple):
         item = typing.get_args(wanted)[0]
         return tuple(_convert(each, item, f"{field}[{place}]", path) for place, each in enumerate(value))
-    if wanted is Family and value in [str(family) for family in Family]:
-        return Family(value)
+    if isinstance(wanted, type) and issubclass(wanted, StrEnum) and value in [str(each) for each in wanted]:
+        return wanted(value)
     # JSON true is no number here.
-    if wanted is int and isinstance(value, int) and not isinstance(value, bool):
+    if wanted in (int, bool) and type(value) is wanted:
         return value
-    expected = {int: "a whole number", Family: f"one of {', '.join(Family)}"}.get(wanted, "a list")
-    raise BundleError(f"{path}: field {field} must be {expected}, got {value!r}; {REMEDY}")
+    raise BundleError(f"{path}: field {field} must be {_expected(wanted)}, got {value!r}; {REMEDY}")
+
+
+def _expected(wanted: Any) -> str:
+    if isinstance(wanted, type) and issubclass(wanted, StrEnum):
+        return f"one of {', '.join(wanted)}"
+    return {int: "a whole number", bool: "true or false"}.get(wanted, "a list")
 
 
 def _convert_object(value: Any, wanted: Any, field: str, path: Path) -> Any:
     if not isinstance(value, dict):
         raise BundleError(f"{path}: field {field} must be an object, got {value!r}; {REMEDY}")
     kinds = typing.get_type_hints(wanted)
+    optional = {field.name for field in dataclasses.fields(wanted) if field.default is not dataclasses.MISSING}
     for name in {**kinds, **value}:
-        if name not in value or name not in kinds:
+        if (name not in value and name not in optional) or name not in kinds:
             what = "is missing" if name in kinds else "is not known to this version"
             raise BundleError(f"{path}: field {field}.{name} {what}; {REMEDY}")
-    return wanted(**{name: _convert(value[name], kind, f"{field}.{name}", path) for name, kind in kinds.items()})
+    return wanted(**{name: _convert(each, kinds[name], f"{field}.{name}", path) for name, each in value.items()})

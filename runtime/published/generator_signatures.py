@@ -3,15 +3,16 @@
 from .. import names
 from ..signatures import FLOAT, INT32, INT64, Signature
 from . import generator_info as graph
-from .generator_info import GeneratorInfo
+from .generator_info import GeneratorInfo, Number
 
 BOOL = "tensor(bool)"
+FLOATS = {Number.FLOAT32: FLOAT, Number.FLOAT16: "tensor(float16)"}
 
 
 def backbone_signature(info: GeneratorInfo) -> Signature:
     """The signature of backbone.onnx."""
     spec = info.backbone
-    cache = (FLOAT, (None, spec.kv_heads, None, spec.head_dim))
+    cache = (FLOATS[info.computes_in], (None, spec.kv_heads, None, spec.head_dim))
     layers = range(spec.layers)
     past = {of(layer): cache for layer in layers for of in (names.past_key, names.past_value)}
     present = {of(layer): cache for layer in layers for of in (names.present_key, names.present_value)}
@@ -19,9 +20,10 @@ def backbone_signature(info: GeneratorInfo) -> Signature:
         names.TEXT: (INT64, (None, None)),
         names.CODES: (INT64, (None, None, info.n_vq)),
         names.SEQLENS_K: (INT32, (None,)),
-        names.QUERY_SEQLENS: (INT32, (None,)),
         names.TOTAL_LENGTH: (INT32, ()),
     }
+    if info.takes_query_lengths:
+        inputs[names.QUERY_SEQLENS] = (INT32, (None,))
     return Signature(inputs | past, {names.HIDDEN: (FLOAT, (None, spec.d_model)), **present})
 
 

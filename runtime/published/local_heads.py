@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import names
+from ..backbone import ROWS_PER_CALL
 from ..errors import InputError
-from ..local_head import ROWS_PER_CALL
 from ..sessions import Array, GraphSession
 from . import generator_info as graph
 from .generator_info import Family, GeneratorInfo

@@ -51,10 +51,14 @@ def system_rows(
     return lay_out(parts, info, tokenizer)
 
 
-def assistant_rows(info: GeneratorInfo, tokenizer: Tokenizer) -> IntArray:
-    """The rows that open the assistant's turn behind a system turn; a user's turn has them already."""
-    im_start, _ = _turn_ids(info, tokenizer)
-    return lay_out([im_start, "assistant\n"], info, tokenizer)
+def assistant_rows(info: GeneratorInfo, tokenizer: Tokenizer, *, behind_another: bool = False) -> IntArray:
+    """The rows that open the assistant's turn behind a system turn; a user's turn has them already.
+
+    Those `behind_another` turn of the assistant close that first; the published code always has the user's between.
+    """
+    im_start, im_end = _turn_ids(info, tokenizer)
+    closing: list[Part] = [im_end, "\n"] if behind_another else []
+    return lay_out([*closing, im_start, "assistant\n"], info, tokenizer)
 
 
 def user_rows(

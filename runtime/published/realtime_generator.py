@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError, InputError
 from .generator_info import GeneratorInfo
 from .local_heads import LocalHeads, head_settings
+from .prompt_memory import PromptMemory
 from .row_backbone import RowBackbone, check_rows
 from .sampling_rules import DEFAULTS, PublishedSampling
 from .seen_codes import SeenCodes
@@ -33,7 +34,7 @@ class RealtimeGenerator:
         if ids.audio_bos is None or ids.audio_eos is None or ids.text_pad is None:
             raise BundleError("the ids of audio_bos, audio_eos and text_pad are not known; export the generator anew")
         self._bos, self._eos, self._text_pad = ids.audio_bos, ids.audio_eos, ids.text_pad
-        self._table = StreamTable(backbone, info)
+        self.table = StreamTable(backbone, info)
 
     def prefill(
         self,
@@ -42,6 +43,7 @@ class RealtimeGenerator:
         *,
         depth: int | None = None,
         seed: int | None = None,
+        memory: PromptMemory | None = None,
     ) -> list[Stream]:
         """Begin a stream for each prompt [S,1+n]; its first turn waits for `push_text`."""
         info = self.info
@@ -49,10 +51,12 @@ class RealtimeGenerator:
             raise InputError(f"depth must be {info.n_vq}: realtime makes all its codebooks, got {depth}")
         wishes = sampling or DEFAULTS[info.family]
         settings = head_settings(wishes, info)
-        streams = self._table.open(prompts, wishes, info.n_vq, lambda: SeenCodes.of(info), seed)
+        streams = self.table.open(prompts, wishes, info.n_vq, lambda: SeenCodes.of(info), seed, memory)
         for stream in streams:
             stream.settings = settings
-        self._table.feed(streams)
+        self.table.feed(streams)
+        for stream in streams:
+            stream.clock.began = self.table.fed(stream)
         return streams
 
     def push_text(self, stream: Stream, tokens: Sequence[int]) -> None:
@@ -76,9 +80,9 @@ class RealtimeGenerator:
         The last frame of the turn before, audio_eos or not, is never fed.
         """
         stream.unfed = check_rows(rows, self.info)
-        stream.clock, stream.ended = TextClock(), False
+        stream.clock, stream.ended = TextClock(began=self.table.fed(stream)), False
         stream.seen.forget()
-        self._table.feed([stream])
+        self.table.feed([stream])
 
     def interrupt(self, stream: Stream, unheard: int) -> None:
         """End a turn early and forget its last so many frames, which nobody has heard, and the text fed with them.
@@ -88,8 +92,17 @@ class RealtimeGenerator:
         fed = max(0, stream.clock.frames - 1)
         if not 0 <= unheard <= stream.clock.frames:
             raise InputError(f"unheard must be from 0 to the {stream.clock.frames} frames of this turn, got {unheard}")
-        self._table.rewind(stream, fed - min(fed, stream.clock.frames - unheard))
-        stream.clock, stream.ended = TextClock(complete=True), True
+        self.table.rewind(stream, fed - min(fed, stream.clock.frames - unheard))
+        stream.clock, stream.ended = TextClock(complete=True, began=stream.clock.began), True
+
+    def roll_back(self, stream: Stream) -> None:
+        """End a turn and forget all of it, its own rows included: `next_turn` then goes on as if it had never been.
+
+        A turn that began with `prefill` has no rows of its own; the prompt stays.
+        """
+        self.table.rewind(stream, self.table.fed(stream) - stream.clock.began)
+        stream.clock, stream.ended, stream.unfed = TextClock(complete=True, began=stream.clock.began), True, None
+        stream.seen.forget()
 
     def waits(self, stream: Stream) -> bool:
         """Whether a stream can only go on with more text, or its end."""
@@ -107,7 +120,7 @@ class RealtimeGenerator:
             # Rows are there already when a step before failed for want of room in another stream.
             stream.unfed = self._next_rows(stream) if stream.unfed is None else stream.unfed
         tokens = [int(stream.unfed[-1, 0]) for stream in running if stream.unfed is not None]
-        self._table.feed(running)
+        self.table.feed(running)
         frames = self._heads.draw(self.info.n_vq, [frame_request(stream, self.info.n_vq) for stream in running])
         rows: dict[int, IntArray] = {}
         for stream, token, codes in zip(running, tokens, frames.codes, strict=True):
@@ -119,7 +132,7 @@ class RealtimeGenerator:
 
     def release(self, stream: Stream) -> None:
         """Give a stream's place back."""
-        self._table.close(stream)
+        self.table.close(stream)
 
     def _next_rows(self, stream: Stream) -> IntArray:
         """What the backbone gets before the next frame: at first the text that leads, then a token and a frame."""

@@ -1,6 +1,10 @@
-"""The backbone of a published generator: rows [text id, codes] in, the hidden state behind the next one out."""
+"""The backbone of a published generator: rows [text id, codes] in, the hidden state behind the next one out.
 
-from collections.abc import Sequence
+There are two kinds of graphs. One takes the number of new rows of each stream, so a call may span streams that sit
+idle. The other, for CUDA, does not: its calls span neighbours that all go on, and its caches are device memory.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +16,7 @@ from ..backbone import bind_cache, slice_counts
 from ..errors import InputError
 from ..kv_cache import KVCache
 from ..sessions import Array, GraphSession
+from .device_cache import CPU, CUDA, DeviceCache
 from .generator_info import GeneratorInfo
 
 IntArray = NDArray[np.int64]
@@ -20,11 +25,12 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Arrays of the graph's small inputs, as bound."""
+    """Arrays of the graph's small inputs, as bound; `inputs` are all of them by name."""
 
     text_ids: IntArray
     codes: IntArray
     query_lengths: NDArray[np.int32]
+    inputs: Mapping[str, Array]
     binding: ort.IOBinding
 
 
@@ -38,7 +44,12 @@ class RowBackbone:
         spec = info.backbone
         if capacity > spec.max_positions:
             raise InputError(f"capacity {capacity} is more than the {spec.max_positions} positions of this generator")
-        self.cache = KVCache(slots, spec.layers, spec.kv_heads, spec.head_dim, capacity)
+        sizes = (slots, spec.layers, spec.kv_heads, spec.head_dim, capacity)
+        self._device_cache: DeviceCache | None = None
+        if not info.takes_query_lengths:
+            device = CUDA if session.on_gpu else CPU
+            self._device_cache = DeviceCache(*sizes, number=info.computes_in, device=device)
+        self.cache: KVCache = self._device_cache or KVCache(*sizes)
         self._session, self._info = session, info
         self._hidden = np.zeros((slots, spec.d_model), np.float32)
         self._seqlens_k = np.zeros(slots, np.int32)
@@ -60,7 +71,7 @@ class RowBackbone:
         hidden: list[FloatArray] = []
         for slot in slots:
             self.cache.require_room(slot, 1)
-        for count in slice_counts(slots) if slots else ():
+        for count in self._slices(slots):
             begin, end = len(hidden), len(hidden) + count
             first = slots[begin]
             counts = [0] * (slots[end - 1] + 1 - first)
@@ -73,6 +84,12 @@ class RowBackbone:
             hidden += [self._hidden[slot].copy() for slot in slots[begin:end]]
         return hidden
 
+    def _slices(self, slots: Sequence[int]) -> list[int]:
+        """How many of some rising slots each call takes."""
+        if not slots:
+            return []
+        return slice_counts(slots) if self._info.takes_query_lengths else _neighbours(slots)
+
     def _run(self, call: _Call, first: int, counts: list[int]) -> None:
         lengths = self.cache.lengths
         totals = [lengths[slot] + count for slot, count in enumerate(counts, first)]
@@ -80,6 +97,10 @@ class RowBackbone:
         # An idle row without any position yet has nothing to say either way; -1 would be refused.
         self._seqlens_k[first : first + len(counts)] = [max(total - 1, 0) for total in totals]
         self._total[()] = max(*totals, call.text_ids.shape[1])
+        if self._session.on_gpu:
+            # What is bound for a GPU is copied there when it is bound.
+            for name, array in call.inputs.items():
+                call.binding.bind_cpu_input(name, array)
         self._session.run(call.binding)
         lengths[first : first + len(counts)] = totals
 
@@ -96,13 +117,30 @@ class RowBackbone:
         inputs: dict[str, Array] = {
             names.TEXT: text_ids,
             names.CODES: codes,
-            names.QUERY_SEQLENS: query_lengths,
             names.SEQLENS_K: self._seqlens_k[place],
             names.TOTAL_LENGTH: self._total,
         }
         outputs: dict[str, Array] = {names.HIDDEN: self._hidden[place]}
-        bind_cache(cache, place, inputs, outputs)
-        return _Call(text_ids, codes, query_lengths, self._session.bind(inputs, outputs))
+        if self._info.takes_query_lengths:
+            inputs[names.QUERY_SEQLENS] = query_lengths
+        small = dict(inputs)
+        if self._device_cache is None:
+            bind_cache(cache, place, inputs, outputs)
+        binding = self._session.bind(inputs, outputs)
+        if self._device_cache is not None:
+            self._device_cache.bind(binding, first, end)
+        return _Call(text_ids, codes, query_lengths, small, binding)
+
+
+def _neighbours(slots: Sequence[int]) -> list[int]:
+    """The lengths of the runs of rising slots without a gap."""
+    counts = [1]
+    for before, slot in zip(slots, slots[1:], strict=False):
+        if slot == before + 1:
+            counts[-1] += 1
+        else:
+            counts.append(1)
+    return counts
 
 
 def check_rows(rows: IntArray, info: GeneratorInfo) -> IntArray:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CapacityError
+from ..errors import CapacityError, InputError
 from .generator_info import GeneratorInfo
+from .prompt_memory import PromptMemory
 from .row_backbone import RowBackbone, check_rows
 from .sampling_rules import PublishedSampling
 from .seen_codes import SeenCodes
@@ -29,6 +30,7 @@ class StreamTable:
         depth: int,
         seen: Callable[[], SeenCodes],
         seed: int | None,
+        memory: PromptMemory | None = None,
     ) -> list[Stream]:
         """A stream for each prompt, not fed yet; InputError or CapacityError, and no stream, when one does not fit."""
         checked = [check_rows(prompt, self._info) for prompt in prompts]
@@ -42,7 +44,11 @@ class StreamTable:
                 raise CapacityError(
                     f"a prompt of {len(rows)} rows leaves no room in {cache.capacity}; shorten its text or its voice"
                 )
-        return [self._join(rows, sampling, depth, seen(), seed, place) for place, rows in enumerate(checked)]
+        streams = [self._join(rows, sampling, depth, seen(), seed, place) for place, rows in enumerate(checked)]
+        if memory is not None:
+            for stream in streams:
+                self._recall(stream, memory)
+        return streams
 
     def close(self, stream: Stream) -> None:
         """Free a stream's slot; the last stream moves into it."""
@@ -52,9 +58,23 @@ class StreamTable:
             last.slot = stream.slot
             self._streams[stream.slot] = last
 
+    def fed(self, stream: Stream) -> int:
+        """How many rows a stream has fed so far."""
+        return self._backbone.cache.lengths[stream.slot]
+
+    def room(self, stream: Stream) -> int:
+        """How many rows there still is room for."""
+        return self._backbone.cache.capacity - self.fed(stream)
+
     def rewind(self, stream: Stream, rows: int) -> None:
         """Forget the last so many rows a stream has fed."""
         self._backbone.cache.lengths[stream.slot] -= rows
+
+    def remember(self, stream: Stream, rows: IntArray) -> PromptMemory:
+        """What the rows [S,1+n] a stream has fed so far, no more and no fewer, have left in the caches."""
+        if len(rows) != self.fed(stream):
+            raise InputError(f"the stream has fed {self.fed(stream)} rows, not {len(rows)}")
+        return PromptMemory.copied(self._backbone.cache, stream.slot, rows, stream.depth)
 
     def feed(self, streams: Sequence[Stream]) -> None:
         """Give the backbone every row that is still unfed: prompts one by one, single rows in one call."""
@@ -78,6 +98,15 @@ class StreamTable:
         stream.seen.mark_prompt(rows[:, 1:])
         self._streams.append(stream)
         return stream
+
+    def _recall(self, stream: Stream, memory: PromptMemory) -> None:
+        """Put back what the first rows of a prompt once left in the caches, and feed only the others."""
+        if stream.unfed is None or (memory.depth != stream.depth and self._info.nulls_above_depth):
+            return  # rows of another depth are other rows
+        # The hidden state behind the last row is not remembered.
+        count = min(memory.shared_with(stream.unfed), len(stream.unfed) - 1)
+        memory.restore(self._backbone.cache, stream.slot, count)
+        stream.unfed = stream.unfed[count:]
 
     def _cut(self, stream: Stream, rows: IntArray) -> IntArray:
         """Rows with null codes where the first MossTTSLocal leaves out the codebooks it does not generate."""

@@ -12,6 +12,7 @@ from ..errors import InputError
 from .delay_state import DelayState
 from .generator_info import GeneratorInfo
 from .local_heads import FrameRequest, Settings
+from .prompt_memory import PromptMemory
 from .sampling_rules import PublishedSampling
 from .seen_codes import SeenCodes
 
@@ -21,12 +22,16 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(slots=True)
 class TextClock:
-    """A clocked turn: text not fed yet, whether that is all, frames generated, and the codes of the last one."""
+    """A clocked turn: text not fed yet, whether that is all, frames generated, and the codes of the last one.
+
+    `began` counts the rows the stream had fed before those of this turn.
+    """
 
     tokens: deque[int] = field(default_factory=deque)
     complete: bool = False
     frames: int = 0
     last_codes: IntArray | None = None
+    began: int = 0
 
 
 @dataclass(slots=True)
@@ -65,8 +70,12 @@ class Generator(Protocol):
         *,
         depth: int | None = None,
         seed: int | None = None,
+        memory: PromptMemory | None = None,
     ) -> list[Stream]:
-        """Begin a stream for each prompt [S,1+n]; without `sampling` as the published code does by default."""
+        """Begin a stream for each prompt [S,1+n]; without `sampling` as the published code does by default.
+
+        `memory` is what another prompt left in the caches; the rows they begin with alike are not fed again.
+        """
         ...
 
     def step(self, streams: Sequence[Stream]) -> list[IntArray | None]:

@@ -14,6 +14,9 @@ from published_bundles import CODECS, DATA, GENERATORS, bundle_path, copied_chec
 from voicestack.onnx_export.cli import export, verify
 
 
+_VALUES = ("float32", "delay", "int8", "cuda")
+
+
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     """The only line on standard error."""
     (line,) = capsys.readouterr().err.splitlines()
@@ -164,7 +167,9 @@ def test_a_generator_and_a_codec_share_a_bundle(tmp_path: Path, capsys: pytest.C
     out = tmp_path / "bundle"
     assert export([str(source), str(out), "--codec", str(codec)]) == 0
     told = capsys.readouterr().err
-    assert told.startswith(f"wrote {out}: generator of family delay (float32) and codec of 32 layers at 24000 Hz, ")
+    assert told.startswith(
+        f"wrote {out}: generator of family delay (float32) and codec of 32 layers at 24000 Hz (float32), "
+    )
     assert len(told.splitlines()) == 1
     manifest = json.loads((out / "bundle.json").read_text())
     assert manifest["licence"] == "apache-2.0; not stated in the checkpoint"
@@ -231,7 +236,8 @@ def test_an_export_that_fails_half_way_leaves_nothing(tmp_path: Path, capsys: py
     ("arguments", "told"),
     [
         (["codec_nano", "--codec", "codec_v2"], "this is a codec already; give a generator's folder"),
-        (["codec_nano", "--dtype", "float16"], "a codec is exported as float32"),
+        (["codec_nano", "--quantize", "int8"], "a codec is not quantised"),
+        (["nano", "--target", "cuda", "--dtype", "float32"], "attention on CUDA computes in float16 only"),
         (["nano", "--codec", "local"], "local: this is no codec"),
         (["nano", "--family", "delay"], "nano"),
         (["nobody"], "there is no such folder"),
@@ -241,7 +247,7 @@ def test_what_cannot_be_exported_is_told(
     arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One line each."""
-    words = [str(DATA / word) if word[0] != "-" and word not in ("float16", "delay") else word for word in arguments]
+    words = [str(DATA / word) if word[0] != "-" and word not in _VALUES else word for word in arguments]
     assert export([words[0], str(tmp_path / "out"), *words[1:]]) == 2
     assert told in error_line(capsys)
     assert list(tmp_path.iterdir()) == []

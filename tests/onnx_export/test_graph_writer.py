@@ -30,6 +30,13 @@ def test_the_rows_of_a_table_are_found_inside_it() -> None:
     assert [weights.place(part) for part in whole] == [(part * 1280, 1280) for part in range(3)]
 
 
+def test_the_leading_parts_of_a_table_are_found_inside_it() -> None:
+    """So do those of its leading parts that are named, which begin where it begins."""
+    weights, whole = WeightFile(), table(3)
+    weights.place_table(whole, (2,))
+    assert weights.place(whole[:2]) == (0, 2 * 1280)
+
+
 def test_a_shape_of_its_own_has_a_place_of_its_own() -> None:
     """The same bytes in another shape are not taken for the same weight's part."""
     weights, array = WeightFile(), table(2)

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_bundle import TINY_GENERATOR, write_tiny_bundle
+from tiny_bundle import TINY_DELAY, TINY_GENERATOR, write_tiny_bundle
 
 from voicestack.runtime import names
 from voicestack.runtime.bundle import Bundle
@@ -11,10 +11,10 @@ from voicestack.runtime.bundle import Bundle
 Feeds = dict[str, NDArray[Any]]
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+@pytest.fixture(scope="module", params=["local", "delay"])
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("bundle")
-    write_tiny_bundle(folder)
+    write_tiny_bundle(folder, generator=TINY_GENERATOR if request.param == "local" else TINY_DELAY)
     return Bundle.load(folder)
 
 
@@ -33,6 +33,11 @@ def head_feeds(batch: int, depth: int, seed: int = 0) -> Feeds:
 
 
 def run(bundle: Bundle, depth: int, feeds: Feeds) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if width := bundle.manifest.residual_width:
+        carried = np.random.default_rng(1).standard_normal((len(feeds[names.HIDDEN]), 31, width))
+        feeds = feeds | {
+            names.RESIDUALS: np.broadcast_to(carried[:1], carried.shape)[:, : depth - 1].astype(np.float32)
+        }
     outputs = bundle.head(depth).call(feeds)
     return outputs[names.CHANNEL], outputs[names.CODES]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny_bundle import (
     TINY_CODEC,
+    TINY_DELAY,
     TINY_FACTS,
     TINY_GENERATOR,
     random_codec_weights,
@@ -19,7 +20,7 @@ from voicestack.runtime.cue_clock import COLUMN_ROWS
 torch = pytest.importorskip("torch")
 from voicestack.onnx_export import parity, reference  # noqa: E402  (need torch)
 from voicestack.onnx_export.training.codec_model import CodecDecoder  # noqa: E402
-from voicestack.onnx_export.training.generator_model import Generator  # noqa: E402
+from voicestack.onnx_export.training.generator_model import DelayGenerator, Generator, LocalGenerator  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -47,6 +48,26 @@ def test_every_graph_computes_what_torch_computes(folder: Path, capsys: pytest.C
     assert all(result.equal_codes == 1 for result in results)
 
 
+@pytest.mark.parametrize("residuals", [True, False])
+def test_the_graphs_of_a_delay_voice_compute_what_torch_computes(tmp_path: Path, residuals: bool) -> None:
+    """So do those of a delay head, with and without residuals; another head's weights fail, and the graph is named."""
+    weights = random_generator_weights(TINY_DELAY)
+    if not residuals:
+        for name in ("delay_residual", "latent_out.weight", "latent_out.bias"):
+            del weights[name]
+    lexicon = tmp_path / "words.xz"
+    lexicon.write_bytes(b"")
+    voice = tmp_path / "voice"
+    manifest = write_bundle(voice, weights, TINY_DELAY, random_codec_weights(), TINY_CODEC, lexicon, TINY_FACTS)
+    assert (manifest.head, manifest.residual_width) == ("delay", TINY_DELAY.latent if residuals else 0)
+    results = parity.verify(voice, weights, TINY_DELAY, random_codec_weights(), TINY_CODEC)
+    assert all(result.max_error < 1e-5 and result.equal_codes == 1 for result in results)
+    for name in ("delay_bias", *(["latent_out.weight"] if residuals else [])):
+        other = weights | {name: weights[name][..., ::-1].copy()}
+        with pytest.raises(parity.ParityError, match="head_16"):
+            parity.verify(voice, other, TINY_DELAY, random_codec_weights(), TINY_CODEC)
+
+
 @pytest.mark.parametrize(
     ("name", "graph"),
     [
@@ -68,7 +89,7 @@ def test_the_trained_modules_compute_what_the_reference_computes() -> None:
     """Generator and CodecDecoder agree with the functional reference that the graphs are checked against."""
     draw = np.random.default_rng(0)
     codebooks = torch.from_numpy(draw.standard_normal((32, 1024, TINY_GENERATOR.latent)).astype(np.float32))
-    generator, decoder = Generator(TINY_GENERATOR, codebooks), CodecDecoder(TINY_CODEC)
+    generator, decoder = LocalGenerator(TINY_GENERATOR, codebooks), CodecDecoder(TINY_CODEC)
     shaken(generator)
     shaken(decoder)
     w = generator.graph_weights()
@@ -89,15 +110,40 @@ def test_the_trained_modules_compute_what_the_reference_computes() -> None:
         torch.testing.assert_close(pcm, decoder(latent[None]), atol=1e-4, rtol=1e-4)
 
 
-def test_trained_modules_become_a_bundle(tmp_path: Path) -> None:
+def test_the_trained_delay_head_computes_what_the_reference_computes() -> None:
+    """DelayGenerator, over a whole utterance, agrees with the reference that carries residuals from step to step."""
+    codebooks = torch.from_numpy(random_generator_weights()["codebooks"])
+    generator = DelayGenerator(TINY_DELAY, codebooks)
+    shaken(generator)
+    w, draw = generator.graph_weights(), torch.Generator().manual_seed(2)
+    hidden = torch.randn(40, TINY_DELAY.d_model, generator=draw)
+    stacks = torch.randint(0, 1024, (40, 32), generator=draw)
+    carried = torch.zeros(31, TINY_DELAY.latent)
+    with torch.no_grad():
+        residuals = generator.residuals(hidden[None], stacks[None])[0]
+        channel, layers = generator.channel_out(hidden), generator.delayed(hidden, residuals, slice(0, 32))
+        for step in range(40):
+            left = reference.delay_left(w, hidden[step], carried)
+            expected = reference.delay_head_logits(w, hidden[step], 32, left)
+            torch.testing.assert_close(expected[0], channel[step], atol=1e-4, rtol=1e-4)
+            live = min(step + 1, 32)
+            torch.testing.assert_close(torch.stack(expected[1 : 1 + live]), layers[:live, step], atol=1e-3, rtol=1e-3)
+            column = torch.stack([stacks[max(step - layer, 0), layer] for layer in range(32)])
+            carried = reference.next_residuals(w, left, column)
+
+
+@pytest.mark.parametrize("head", ["local", "delay"])
+def test_trained_modules_become_a_bundle(tmp_path: Path, head: str) -> None:
     """What the recipe hands over, a module's graph weights and a decoder's state dict, is written and verified."""
     codebooks = torch.from_numpy(random_generator_weights()["codebooks"])
-    generator, decoder = Generator(TINY_GENERATOR, codebooks), CodecDecoder(TINY_CODEC)
+    config, kind = (TINY_GENERATOR, LocalGenerator) if head == "local" else (TINY_DELAY, DelayGenerator)
+    generator, decoder = kind(config, codebooks), CodecDecoder(TINY_CODEC)
     lexicon = tmp_path / "words.xz"
     lexicon.write_bytes(b"")
     weights = numpy_weights(generator.graph_weights()), numpy_weights(decoder.state_dict())
-    write_bundle(tmp_path / "voice", weights[0], TINY_GENERATOR, weights[1], TINY_CODEC, lexicon, TINY_FACTS)
-    parity.verify(tmp_path / "voice", weights[0], TINY_GENERATOR, weights[1], TINY_CODEC)
+    manifest = write_bundle(tmp_path / "voice", weights[0], config, weights[1], TINY_CODEC, lexicon, TINY_FACTS)
+    assert manifest.head == head
+    parity.verify(tmp_path / "voice", weights[0], config, weights[1], TINY_CODEC)
 
 
 def test_a_missing_weight_is_named(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from voicestack.realtime.cli import main
 from voicestack.realtime.console import Console
-from voicestack.realtime.desk import Desk, Voice
+from voicestack.realtime.desk import Desk
 from voicestack.realtime.player import Player
-from voicestack.runtime import BundleError, Chunk, Event, SamplingParams, default_voice_path
+from voicestack.realtime.say_voice import Manner, SayVoice
+from voicestack.runtime import BundleError, Chunk, Event, default_voice_path
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +78,7 @@ def test_words_are_printed_with_their_times(room: Room) -> None:
 def test_the_options_reach_the_voice(room: Room) -> None:
     """Seed, seconds and depth are what the runtime is asked for, and the depth is prepared before."""
     assert main(["say", "x", "--out", "a.wav", "--seed", "7", "--seconds", "1.5", "--depth", "16"], room.desk()) == 0
-    assert room.voice.calls == [{"sampling": SamplingParams(seed=7), "depth": 16, "seconds": 1.5}]
-    assert room.voice.prepared == [16]
+    assert room.voice.calls == room.voice.prepared == [Manner(seed=7, depth=16, seconds=1.5)]
 
 
 def test_a_pipe_is_spoken_while_it_is_open(room: Room) -> None:
@@ -193,7 +193,7 @@ def test_a_wrong_call_is_one_line_and_code_2(arguments: list[str], capsys: pytes
 def test_what_is_wrong_with_the_file_is_told_before_the_voice_is_loaded(room: Room) -> None:
     """Nobody waits for a voice that has nowhere to speak to."""
     loaded: list[bool] = []
-    desk = room.desk(load_voice=lambda: loaded.append(True))
+    desk = room.desk(load_voice=lambda _: loaded.append(True))
     assert main(["say", "hello", "--out", "/proc/x.wav"], desk) == 2
     assert "cannot write /proc/x.wav: " in room.err.getvalue()
     assert loaded == []
@@ -249,7 +249,7 @@ def test_a_length_that_was_missed_by_a_tenth_is_told(room: Room, seconds: str, t
 def test_a_broken_voice_is_one_line_even_if_its_message_has_more(room: Room) -> None:
     """A BundleError is told like any other error."""
 
-    def broken() -> Voice:
+    def broken(_: Path | None) -> SayVoice:
         raise BundleError("weights.bin is truncated:\n  install it again")
 
     assert main(["say", "hello"], room.desk(load_voice=broken)) == 2
@@ -267,7 +267,7 @@ def test_an_interrupted_call_leaves_a_valid_file(room: Room, frames: int, told: 
             yield Chunk(hum(FRAME_SAMPLES), 0.0, (), Event.SPOKEN)
         raise KeyboardInterrupt
 
-    desk = room.desk(load_voice=lambda: Voice(interrupted, lambda _: None, 24_000, FRAME_SAMPLES, 32))
+    desk = room.desk(load_voice=lambda _: SayVoice(interrupted, lambda _: None, 24_000, FRAME_SAMPLES, 32))
     assert main(["say", "hello", "--out", "a.wav"], desk) == 130
     assert room.err.getvalue() == f"voicestack: {told}\n"
     assert Path("a.wav").exists() == bool(frames)
@@ -281,7 +281,7 @@ def test_a_voice_that_says_nothing_is_an_error(room: Room) -> None:
     def mute(*_: object, **__: object) -> Iterator[Chunk]:
         yield from ()
 
-    desk = room.desk(load_voice=lambda: Voice(mute, lambda _: None, 24_000, FRAME_SAMPLES, 32))
+    desk = room.desk(load_voice=lambda _: SayVoice(mute, lambda _: None, 24_000, FRAME_SAMPLES, 32))
     assert main(["say", "hello", "--out", "a.wav"], desk) == 2
     assert "nothing that can be spoken" in room.err.getvalue()
 

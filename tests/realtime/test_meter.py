@@ -27,6 +27,12 @@ def test_an_even_stream_has_no_underrun() -> None:
     assert result.audio_s == pytest.approx(5 * FRAME_S)
 
 
+def test_two_channels_are_one_sound() -> None:
+    """A frame of two channels lasts as long as one of mono, and is as audible."""
+    both = [(np.repeat(hum(FRAME_SAMPLES)[:, None], 2, axis=1), 10.03 + 0.05 * i, 0.0) for i in range(5)]
+    assert figures(*both) == figures(*((hum(FRAME_SAMPLES), arrived_s, 0.0) for _, arrived_s, _ in both))
+
+
 def test_a_late_frame_is_an_underrun_of_its_lateness() -> None:
     """Playback dries up at 10.11; a frame at 10.21 leaves a gap of 100 ms."""
     result = figures((hum(FRAME_SAMPLES), 10.03, 0.0), (hum(FRAME_SAMPLES), 10.21, 0.0))

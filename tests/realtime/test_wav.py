@@ -45,6 +45,20 @@ def test_what_is_too_loud_is_clipped(tmp_path: Path) -> None:
     assert samples(tmp_path / "a.wav").tolist() == [32767, -32767]
 
 
+def test_two_channels(tmp_path: Path) -> None:
+    """They alternate; what is mono goes to both, and the length is that of one."""
+    left, right = hum(1920), hum(1920, 0.25)
+    with WavFile(tmp_path / "a.wav", 48_000, 2) as file:
+        file.write(np.column_stack((left, right)))
+        file.write(left)
+        assert file.audio_s == 3840 / 48_000
+    with wave.open(str(tmp_path / "a.wav")) as read:
+        assert (read.getnchannels(), read.getframerate(), read.getnframes()) == (2, 48_000, 3840)
+        written = np.frombuffer(read.readframes(3840), "<i2").reshape(-1, 2) / 32767
+    np.testing.assert_allclose(written[:, 0], np.concatenate((left, left)), atol=1 / 32767)
+    np.testing.assert_allclose(written[:, 1], np.concatenate((right, left)), atol=1 / 32767)
+
+
 def test_without_samples_there_is_no_file(tmp_path: Path) -> None:
     """A failed call leaves no empty file behind."""
     with WavFile(tmp_path / "a.wav", RATE_HZ):

@@ -141,6 +141,10 @@ def test_every_missing_field_is_named(folder: Path) -> None:
     [
         ("name", lambda data: data.update(name=3)),
         ("text_feed", lambda data: data.update(text_feed="prompt")),
+        ("head", lambda data: data.update(head="flow")),
+        ("head", lambda data: data.pop("head")),
+        ("residual_width", lambda data: data.update(residual_width=-1)),
+        ("residual_width", lambda data: data.update(residual_width=8)),
         ("n_vq", lambda data: data.update(n_vq="32")),
         ("n_vq", lambda data: data.update(n_vq=True)),
         ("codebook_size", lambda data: data.update(codebook_size=-1)),

@@ -179,14 +179,20 @@ ACTS = st.one_of(
 BEHIND_ON_ALL_BANDS = [("join", 3, 32), ("step", 40, 0), ("maintain", 3, 0), ("step", 9, 0), ("maintain", 20, 0)]
 
 
+@pytest.mark.parametrize("head", ["local", "delay"])
 @settings(max_examples=25, deadline=None)
 @example([*BEHIND_ON_ALL_BANDS, ("leave", 0, 0), *BEHIND_ON_ALL_BANDS[1:]])
 @given(st.lists(ACTS, min_size=4, max_size=18))
-def test_any_order_of_calls_gives_what_a_plain_list_gives(tiny: Bundle, acts: list[tuple[str, int, int]]) -> None:
-    """Whatever joins, leaves, steps and is maintained when, rows, keys and values are those of the list model."""
+def test_any_order_of_calls_gives_what_a_plain_list_gives(
+    tiny: Bundle, tiny_delay: Bundle, head: str, acts: list[tuple[str, int, int]]
+) -> None:
+    """Whatever joins, leaves, steps and is maintained when, rows, keys and values are those of the list model.
+
+    A row of a delay voice holds layers of several frames, and ages as one row all the same.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows_module, "BLOCK_ROWS", 4)
-        engine, watched = Engine(tiny, slots=3, capacity=400), list[Watched]()
+        engine, watched = Engine(tiny if head == "local" else tiny_delay, slots=3, capacity=400), list[Watched]()
         for kind, first, second in [("join", 0, 32), *acts, ("maintain", 3, 0), ("step", 1, 0)]:
             if kind == "join" and len(watched) < 3:
                 watched.append(Watched(begin(engine, POLICIES[first], seed=second, depth=second)))

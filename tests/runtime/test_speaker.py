@@ -189,6 +189,23 @@ def test_every_word_has_a_time_within_what_was_heard(speaker: Speaker) -> None:
         assert told == "Hello there world The cat sat on the mat yes Good morning".split()
 
 
+def test_a_step_that_cannot_be_made_is_told(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What breaks off a step reaches who asked for the chunk, and the slot is free again."""
+    speaker = Speaker(tiny)
+    chunks = speaker.speak(TEXT, sampling=SEED, depth=8)
+    next(chunks)
+    broken = RuntimeError("no memory")
+
+    def breaking(binding: object) -> None:
+        raise broken
+
+    monkeypatch.setattr(tiny.head(8), "run", breaking)
+    with pytest.raises(RuntimeError) as caught:
+        next(chunks)
+    assert caught.value is broken
+    assert speaker._engine.streams == ()  # pyright: ignore[reportPrivateUsage]
+
+
 def test_preparing_leaves_nothing_behind(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """A prepared speaker has its head and the names of numbers loaded, no stream, and says what any other says."""
     expected = spoken(Speaker(tiny).speak(TEXT, sampling=SEED, depth=8))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from voicestack.runtime import Bundle, Event, Speaker, Stream, StreamSpec
-from voicestack.runtime.local_head import HeadRow
 from voicestack.runtime.names import END, HOLD, NEXT
+from voicestack.runtime.stack_head import HeadRow
 
 RATE = 24_000
 FRAME = 1920

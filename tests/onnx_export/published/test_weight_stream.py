@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from voicestack.onnx_export.published.backbone import build_backbone
 from voicestack.onnx_export.published.export import export_generator
 from voicestack.onnx_export.published.family import read_config
-from voicestack.onnx_export.published.weight_stream import StreamedGraph, WeightStream
+from voicestack.onnx_export.published.form import Form
+from voicestack.onnx_export.published.streamed_graph import StreamedGraph
+from voicestack.onnx_export.published.weight_stream import WeightStream
 from voicestack.runtime import names
 
 FloatArray = NDArray[np.float32]
@@ -89,7 +91,7 @@ def test_what_backbone_and_head_share_is_stored_once(case: str) -> None:
 def test_half_precision_weights_halve_the_file_and_stay_close(tmp_path: Path) -> None:
     """Computing stays in float32, so the error is that of rounding the weights."""
     folder, info = exported("nano")
-    assert export_generator(checkpoint("nano"), tmp_path, dtype="float16") == dataclasses.replace(
+    assert export_generator(checkpoint("nano"), tmp_path, form=Form(dtype="float16")) == dataclasses.replace(
         info, head_depths=(6,)
     )
     ratio = (tmp_path / "generator.bin").stat().st_size / (folder / "generator.bin").stat().st_size

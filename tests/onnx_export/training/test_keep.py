@@ -24,14 +24,17 @@ def test_kept_weights_come_back_in_single_precision(tmp_path: Path) -> None:
     ):
         state = {"step": 7, "optimiser": {"lr": 1.0}, **dict.fromkeys(parts, weights)}
         torch.save(state, old.stage("codec") / f"{name}.pt")
-    torch.save({"step": 9, "muon": {}, "model": weights}, old.stage("generator") / "generator.pt")
+    torch.save(
+        {"step": 9, "muon": {}, "model": weights, "data": {"hours": 1.5}}, old.stage("generator") / "generator.pt"
+    )
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "synthesis.pt").write_bytes(b"of an earlier time")
     keep(old, tmp_path / "kept")
     restore(new, tmp_path / "kept")
     assert sorted(path.name for path in (new.root / "codec").iterdir()) == ["adversarial.pt", "analysis.pt"]
     state = torch.load(new.root / "generator" / "generator.pt", weights_only=True)
-    assert set(state) == {"step", "model"}
+    assert set(state) == {"step", "model", "data"}
+    assert state["data"] == {"hours": 1.5}
     assert state["model"]["a"].dtype == torch.float32
     assert state["model"]["count"].dtype == torch.int64
     torch.testing.assert_close(state["model"]["a"], weights["a"])

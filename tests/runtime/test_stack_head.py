@@ -12,9 +12,9 @@ from voicestack.onnx_export.head_graph import build_head
 from voicestack.runtime import names
 from voicestack.runtime.bundle import Bundle
 from voicestack.runtime.cued_feed import CuedFeed
-from voicestack.runtime.local_head import HeadRow, LocalHead
 from voicestack.runtime.sampling import SamplingParams, head_settings, uniforms
 from voicestack.runtime.sessions import open_session
+from voicestack.runtime.stack_head import HeadRow, StackHead
 
 NO_BIAS = CuedFeed().channel_bias * 0
 D_MODEL = TINY_GENERATOR.d_model
@@ -46,17 +46,17 @@ def blind_weights() -> Weights:
 
 
 @pytest.fixture(scope="module")
-def blind_head(blind_weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> LocalHead:
+def blind_head(blind_weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> StackHead:
     folder = tmp_path_factory.mktemp("blind")
     shared = WeightFile()
     onnx.save(build_head(blind_weights, TINY_GENERATOR, 8, shared), folder / names.head_file(8))
     shared.save(folder / names.WEIGHTS_FILE)
-    return LocalHead(lambda depth: open_session(folder / names.head_file(depth)), D_MODEL)
+    return StackHead(lambda depth: open_session(folder / names.head_file(depth)), D_MODEL)
 
 
 @pytest.fixture(scope="module")
-def head(tiny: Bundle) -> LocalHead:
-    return LocalHead(tiny.head, D_MODEL)
+def head(tiny: Bundle) -> StackHead:
+    return StackHead(tiny.head, D_MODEL)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def head(tiny: Bundle) -> LocalHead:
         SamplingParams(band_temperatures=((3, 0.5), (32, 2.0)), top_k=64, top_p=0.7),
     ],
 )
-def test_sampling_agrees_with_numpy(params: SamplingParams, blind_head: LocalHead, blind_weights: Weights) -> None:
+def test_sampling_agrees_with_numpy(params: SamplingParams, blind_head: StackHead, blind_weights: Weights) -> None:
     """From the same logits and uniforms the graph draws the codes that plain numpy draws."""
     for seed in range(20):
         row = some_row(seed, 8, params)
@@ -83,7 +83,7 @@ def test_sampling_agrees_with_numpy(params: SamplingParams, blind_head: LocalHea
         assert channels[0] == draw_channel(bias, row.channel_bias, row.uniforms[0], row.settings)
 
 
-def test_a_masked_channel_is_never_drawn(blind_head: LocalHead) -> None:
+def test_a_masked_channel_is_never_drawn(blind_head: StackHead) -> None:
     """A class whose bias is the mask does not occur, whatever the uniform."""
     bias = np.array([0, names.MASKED, names.MASKED], np.float32)
     rows = [replace(some_row(seed, 8), channel_bias=bias) for seed in range(30)]
@@ -91,7 +91,7 @@ def test_a_masked_channel_is_never_drawn(blind_head: LocalHead) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 7, 13])
-def test_a_batch_of_any_size_draws_as_each_row_alone(head: LocalHead, count: int) -> None:
+def test_a_batch_of_any_size_draws_as_each_row_alone(head: StackHead, count: int) -> None:
     """Rows share calls, in groups when there are many, and each gives what it gives alone."""
     rows = [some_row(seed, 16) for seed in range(count)]
     channels, codes = head.draw(16, rows)
@@ -100,7 +100,7 @@ def test_a_batch_of_any_size_draws_as_each_row_alone(head: LocalHead, count: int
     np.testing.assert_array_equal(codes, [stack for _, (stack,) in alone])
 
 
-def test_shallow_heads_draw_the_coarse_codes_of_deep_ones(head: LocalHead) -> None:
+def test_shallow_heads_draw_the_coarse_codes_of_deep_ones(head: StackHead) -> None:
     """The same row gives the same first codes at depths 8, 16 and 32."""
     drawn: dict[int, NDArray[np.int64]] = {depth: head.draw(depth, [some_row(3, depth)])[1][0] for depth in (8, 16, 32)}
     assert drawn[8].tolist() == drawn[32][:8].tolist()

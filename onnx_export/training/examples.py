@@ -1,0 +1,106 @@
+"""What the generators learn from: the words, their onsets, and the codes of the frozen codec."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .audio import VALIDATION_SHARDS
+from .codec import analyse, load_analysis
+from .data import Utterance, read_shard
+from .paths import WorkFolder
+from .serialise import FRAME_S, Rows, serialise, timed_tokens
+
+_VALIDATION_UTTERANCES = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An utterance without its sound: what serialisation needs. codes: int16 [frames, n_vq]."""
+
+    words: list[tuple[str, tuple[str, ...], str]]
+    onsets_s: list[float]
+    length_scale: float
+    codes: NDArray[np.int16]
+
+
+class Examples:
+    """Examples of the finished shards, encoded once per shard and kept beside the checkpoints."""
+
+    def __init__(self, folder: WorkFolder) -> None:
+        self._folder = folder
+        self._encoder, self._quantiser = load_analysis(folder)
+        self._shards: dict[str, list[Example]] = {}
+
+    @property
+    def codebooks(self) -> Tensor:
+        """The codebooks the codes are of, float32 [n_vq, 1024, latent]."""
+        return self._quantiser.codebooks
+
+    def facts(self) -> dict[str, float]:
+        """How many hours of speech these are, and the mean frames a text token lasts in them, for the bundle.
+
+        A mark counts as a token, a word as half its phones, the end as one.
+        """
+        examples = [example for shard in self._shards.values() for example in shard]
+        frames = sum(len(example.codes) for example in examples)
+        tokens = sum(-(-len(phones) // 2) + bool(mark) for e in examples for _, phones, mark in e.words)
+        return {
+            "hours": round(frames * FRAME_S / 3600, 2),
+            "frames_per_token": round(frames / (tokens + len(examples)), 3),
+        }
+
+    def refresh(self) -> None:
+        """Take in shards that were finished since the last call."""
+        cache = self._folder.stage("codes")
+        for path in self._folder.shard_files():
+            if path.stem in self._shards:
+                continue
+            utterances = list(read_shard(path))
+            kept = cache / f"{path.stem}.npz"
+            if not kept.exists():
+                codes = [self.encode(utterance) for utterance in utterances]
+                np.savez(kept, codes=np.concatenate(codes), ends=np.cumsum([len(c) for c in codes]))
+            with np.load(kept) as arrays:
+                split = np.split(arrays["codes"], arrays["ends"][:-1])
+            self._shards[path.stem] = [
+                Example(u.words, u.onsets_s, u.length_scale, codes) for u, codes in zip(utterances, split, strict=True)
+            ]
+
+    def encode(self, utterance: Utterance) -> NDArray[np.int16]:
+        """Codes int16 [frames, n_vq] of one utterance, zero-padded to whole frames."""
+        codes = analyse(self._encoder, self._quantiser, utterance.pcm.astype(np.float32) / 32768.0)
+        return codes.numpy().astype(np.int16)
+
+    def validation(self) -> list[Example]:
+        """Utterances of the first shard, never trained on."""
+        return next(iter(self._shards.values()))[:_VALIDATION_UTTERANCES]
+
+    def batch(self, draws: np.random.Generator, rows: int) -> list[Example]:
+        """Examples of similar length, about `rows` frames together."""
+        names = list(self._shards)[VALIDATION_SHARDS:]
+        pool: list[Example] = []
+        for name in draws.choice(names, size=min(4, len(names)), replace=False):
+            pool += self._shards[name]
+        pool.sort(key=lambda example: len(example.codes))
+        start = int(draws.integers(len(pool)))
+        chosen, total = [], 0
+        for example in pool[start:] + pool[:start][::-1]:
+            if total >= rows:
+                break
+            chosen.append(example)
+            total += len(example.codes)
+        return chosen
+
+
+def written(examples: list[Example], draws: np.random.Generator, *, flush: int = 0) -> list[Rows]:
+    """The rows of each example; a random part of the utterances carries its length."""
+    rows: list[Rows] = []
+    for example in examples:
+        end_s = len(example.codes) * FRAME_S
+        tokens, starts_s = timed_tokens(example.words, example.onsets_s, end_s, draws)
+        with_length = bool(draws.random() < (0.35 if example.length_scale == 1.0 else 0.85))
+        codes = example.codes.astype(np.int64)
+        rows.append(serialise(tokens, starts_s, codes, with_length=with_length, flush=flush))
+    return rows

@@ -1,0 +1,128 @@
+"""The voice in this process: no transport between the listener and the session."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from voicestack.runtime import Bundle, SamplingParams, default_voice_path
+
+from ..embedded_worker import EmbeddedWorker
+from ..orders import OpenWorker, Worker
+from ..session import Session
+from ..stages import Stages
+from ..voice import Voice, VoiceConfig
+from .target import Facts, Hear, Sound
+
+_SEED_STEP = 1_000_003
+"""Between the seeds of two sessions, more than any session will use."""
+
+
+class InprocConversation:
+    """A session of the voice."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def stages(self) -> Stages:
+        """Where the time of the last reply went."""
+        return self._session.stages
+
+    async def speak(self, text: AsyncIterator[str], hear: Hear) -> None:
+        """Push text and read sound at the same time."""
+        session = self._session
+        async with asyncio.TaskGroup() as group:
+            self._writing = group.create_task(self._write(text), name="voicestack-bench-writer")
+            async with aclosing(_generator(session)) as audio:
+                async for sound in audio:
+                    hear(sound)
+            # Text pushed behind the end would begin another reply.
+            self._writing.cancel()
+
+    async def interrupt(self) -> None:
+        """Stop the writer, too, as whoever interrupts an assistant does."""
+        if self._writing is not None:
+            self._writing.cancel()
+        await self._session.interrupt()
+
+    async def _write(self, text: AsyncIterator[str]) -> None:
+        async for piece in text:
+            await self._session.push_text(piece)
+        await self._session.flush()
+
+
+async def _generator(session: Session) -> AsyncGenerator[Sound]:
+    async for chunk in session.audio():
+        stages = session.stages
+        yield Sound(chunk.pcm, session.sample_rate_hz, chunk.depths, stages.starved_s, stages.starved_until_s)
+
+
+class InprocTarget:
+    """Loads the voice, and opens sessions of it.
+
+    `open_worker` puts another engine in the place of the bundle's.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        depth: int | None,
+        seed: int,
+        config: VoiceConfig,
+        open_worker: OpenWorker | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.facts = Facts("voicestack", "inproc", depth=depth)
+        self._depth, self._seed, self._clock = depth, seed, clock
+        self._opener = open_worker or self._bundle_worker(folder, config.max_sessions)
+        self._voice = Voice.load(config=config, clock=clock, open_worker=self._open)
+
+    async def __aenter__(self) -> Self:
+        """Load and warm up, and note how long each takes."""
+        began_s = self._clock()
+        await self._voice.__aenter__()
+        cold = self.facts.cold
+        cold["warm_up_s"] = self._clock() - began_s - cold["load_s"]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._voice.__aexit__(None, None, None)
+
+    @asynccontextmanager
+    async def open(self, number: int) -> AsyncGenerator[InprocConversation]:
+        """A session; each speaks with seeds of its own."""
+        sampling = SamplingParams(seed=self._seed + number * _SEED_STEP)
+        async with self._voice.session(sampling=sampling, depth=self._depth) as session:
+            yield InprocConversation(session)
+
+    def totals(self) -> Mapping[str, float]:
+        """The counters of the voice's metrics."""
+        return {
+            " ".join((sample.name, *sample.labels.values())): sample.value
+            for family in self._voice.metrics.registry.collect()
+            if family.type in ("counter", "histogram")
+            for sample in family.samples
+        }
+
+    def capacity(self) -> int:
+        """What admission allows now."""
+        return self._voice.capacity()
+
+    def _open(self) -> Worker:
+        began_s = self._clock()
+        worker = self._opener()
+        self.facts.cold["load_s"] = self._clock() - began_s
+        self.facts.depth = self.facts.depth or worker.depth
+        return worker
+
+    def _bundle_worker(self, folder: Path | None, slots: int) -> OpenWorker:
+        def opened() -> Worker:
+            bundle = Bundle.load(folder or default_voice_path())
+            self.facts.voice = bundle.manifest.name
+            return EmbeddedWorker(bundle, slots)
+
+        return opened

@@ -1,0 +1,133 @@
+"""The worker that speaks with a bundle of this project's own format: an ensemble, and the price of its work."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from voicestack.runtime import (
+    Advance,
+    Advanced,
+    Bundle,
+    Ensemble,
+    SamplingParams,
+    StreamSpec,
+    Utterance,
+    default_voice_path,
+)
+
+from .cost_model import CostMeter
+from .orders import Fate, OpenWorker, Order, Report, Result, UtteranceSpec
+
+_WARM_TEXT = "The quick brown fox jumps over the lazy dog and runs into the dark green forest. "
+_WARM_ROWS = (1, 2, 3, 4, 5, 6, 12)
+_WARM_FRAMES = 6
+_FATES = {
+    Advance.SPOKEN: Fate.SPOKEN,
+    Advance.PARKED: Fate.PARKED,
+    Advance.DONE: Fate.DONE,
+    Advance.FAILED: Fate.FAILED,
+}
+
+
+class EmbeddedWorker:
+    """Does rounds for the scheduler; used by one thread."""
+
+    def __init__(self, bundle: Bundle, slots: int) -> None:
+        manifest = bundle.manifest
+        self.sample_rate_hz = manifest.sample_rate_hz
+        self.frame_s = 1 / manifest.frame_rate_hz
+        self.depth = manifest.sampling.depth
+        self._depths = manifest.head_depths if manifest.head == "local" else (self.depth,)
+        self._ensemble = Ensemble(bundle, slots)
+        self._utterances: dict[int, Utterance] = {}
+
+    @classmethod
+    def opener(cls, path: Path | None, slots: int) -> OpenWorker:
+        """What loads the bundle in a folder, by default the voice that ships."""
+        return lambda: cls(Bundle.load(path or default_voice_path()), slots)
+
+    def checked(self, spec: UtteranceSpec) -> UtteranceSpec:
+        """The same; InputError for what this voice cannot do."""
+        self._ensemble.release(self._ensemble.begin(_stream_spec(spec), spec.warm_up))
+        return spec
+
+    def warm_up(self, meter: CostMeter) -> None:
+        """Speak in batches of every size and depth, decode chunks of every length, and note what it takes."""
+        meter.prefilled(1, 1e-6)
+        for depth in self._depths:
+            for rows in _WARM_ROWS:
+                spec = StreamSpec(SamplingParams(seed=0), depth)
+                chorus = [self._ensemble.begin(spec) for _ in range(rows)]
+                for utterance in chorus:
+                    utterance.push(_WARM_TEXT)
+                self._ensemble.step([(utterance, 1) for utterance in chorus])
+                for frame in range(_WARM_FRAMES):
+                    self._ensemble.step([(utterance, (1, 2, 4)[frame % 3]) for utterance in chorus])
+                    self._note(meter, Counter({depth: rows}))
+                for utterance in chorus:
+                    self._ensemble.release(utterance)
+
+    def work(self, order: Order, meter: CostMeter) -> Report:
+        """Do a round."""
+        report = Report()
+        entered_s, ort_before_s = time.perf_counter(), self._ensemble.busy_s
+        for key in order.close:
+            if utterance := self._utterances.pop(key, None):
+                self._ensemble.release(utterance)
+        for key, spec in order.open:
+            self._utterances[key] = self._ensemble.begin(_stream_spec(spec), spec.warm_up)
+        for key, text in order.text:
+            self._utterances[key].push(text)
+        for key in order.finish:
+            self._utterances[key].finish()
+        began_s = time.perf_counter()
+        report.results = list(self._step(order))
+        if order.step:
+            times = self._ensemble.times
+            report.step_s, report.codec_s = times.engine_s, times.codec_s
+            self._note(meter, Counter(step.depth for step in order.step))
+        if order.maintain:
+            report.more_history = self._ensemble.maintain()
+        now_s = time.perf_counter()
+        report.engine_s, report.round_s = now_s - began_s, now_s - entered_s
+        report.ort_s = self._ensemble.busy_s - ort_before_s
+        return report
+
+    def _step(self, order: Order) -> Iterator[Result]:
+        keys = {self._utterances[step.key]: step.key for step in order.step if step.key in self._utterances}
+        for step in order.step:
+            if step.key in self._utterances:
+                self._utterances[step.key].depth = step.depth
+        chosen = [(self._utterances[s.key], s.chunk_frames) for s in order.step if s.key in self._utterances]
+        for advanced in self._ensemble.step(chosen):
+            yield _result(keys[advanced.utterance], advanced)
+
+    def _note(self, meter: CostMeter, depths: "Counter[int]") -> None:
+        """Tell the meter what the last step took; of several depths each has its share by rows and layers."""
+        times = self._ensemble.times
+        weights = {depth: rows * (depth + _BACKBONE_LAYERS) for depth, rows in depths.items()}
+        for depth, rows in depths.items():
+            meter.stepped(depth, rows, times.engine_s * weights[depth] / sum(weights.values()))
+        if times.decoded:
+            meter.decoded(times.decoded, times.codec_s)
+
+
+_BACKBONE_LAYERS = 8
+"""A row of the backbone takes about as long as so many layers of the head."""
+
+
+def _stream_spec(spec: UtteranceSpec) -> StreamSpec:
+    return StreamSpec(spec.sampling, spec.depth, history=spec.history)
+
+
+def _result(key: int, advanced: Advanced) -> Result:
+    return Result(
+        key,
+        _FATES[advanced.advance],
+        advanced.frames,
+        advanced.pending,
+        advanced.chunk,
+        advanced.error,
+        advanced.utterance.row,
+    )

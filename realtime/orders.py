@@ -1,0 +1,115 @@
+"""What the event loop asks of the worker thread in one round, and what comes back: plain data, no models, no tasks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol
+
+from voicestack.runtime import Chunk, HistoryPolicy, SamplingParams, WarmUp
+
+from .cost_model import CostMeter
+
+_SEEDS_PER_UTTERANCE = 10_000
+"""Each sentence of an utterance takes a seed of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceSpec:
+    """How one utterance is to be spoken; None is as the voice does."""
+
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    depth: int | None = None
+    history: HistoryPolicy = field(default_factory=HistoryPolicy.full)
+    warm_up: WarmUp | None = None
+
+    def numbered(self, utterance: int) -> "UtteranceSpec":
+        """The same for the nth utterance of a session, so that one seed does not make them all alike."""
+        seed = self.sampling.seed
+        if seed is None or not utterance:
+            return self
+        return replace(self, sampling=replace(self.sampling, seed=seed + _SEEDS_PER_UTTERANCE * utterance))
+
+
+@dataclass(frozen=True, slots=True)
+class StepOrder:
+    """Advance one utterance by a frame at a depth; decode when so many frames wait. lead_s: its listener's lead."""
+
+    key: int
+    depth: int
+    chunk_frames: int
+    lead_s: float
+
+
+@dataclass(slots=True)
+class Order:
+    """One round, in this order: closings, openings, text, prefill (key, rows), steps, one block of history."""
+
+    close: list[int] = field(default_factory=list)
+    open: list[tuple[int, UtteranceSpec]] = field(default_factory=list)
+    text: list[tuple[int, str]] = field(default_factory=list)
+    finish: list[int] = field(default_factory=list)
+    prefill: list[tuple[int, int]] = field(default_factory=list)
+    step: list[StepOrder] = field(default_factory=list)
+    maintain: bool = False
+
+
+class Fate(StrEnum):
+    """What a round did to an utterance: made a frame, found no text to go on with, ended it, or failed at it."""
+
+    SPOKEN = "spoken"
+    PARKED = "parked"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a round did to one utterance. frames: how many were made; pending: how many wait to be decoded.
+
+    chunk: what was decoded of it. error: why it failed. row: its place in the engine's memory, -1 for none.
+    """
+
+    key: int
+    fate: Fate
+    frames: int = 0
+    pending: int = 0
+    chunk: Chunk | None = None
+    error: Exception | None = None
+    row: int = -1
+
+
+@dataclass(slots=True)
+class Report:
+    """What a round did and what it took, in seconds. more_history: whether there are more blocks to age.
+
+    engine_s: of steps, decoding and history; round_s: of the whole round; ort_s: the part of it inside ONNX Runtime.
+    """
+
+    results: list[Result] = field(default_factory=list)
+    prefill_s: float = 0.0
+    step_s: float = 0.0
+    codec_s: float = 0.0
+    engine_s: float = 0.0
+    round_s: float = 0.0
+    ort_s: float = 0.0
+    more_history: bool = False
+
+
+class Worker(Protocol):
+    """Owns the models; used by one thread only."""
+
+    sample_rate_hz: int
+    frame_s: float
+    depth: int
+
+    def warm_up(self, meter: CostMeter) -> None:
+        """Run every shape there is once or more, and tell the meter what it took."""
+        ...
+
+    def work(self, order: Order, meter: CostMeter) -> Report:
+        """Do a round. Raises nothing for what one utterance did: that is in its result."""
+        ...
+
+
+OpenWorker = Callable[[], Worker]
+"""Loads the models; called in the worker's thread."""

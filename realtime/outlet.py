@@ -1,0 +1,106 @@
+"""The sound of one utterance on its way from the scheduler to its listener: a bounded queue that can be cut off."""
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicestack.runtime import Chunk, WordTiming
+
+_FADE_S = 0.005
+
+
+class Ending(StrEnum):
+    """How an utterance came to its end; every utterance has exactly one."""
+
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    STARVED = "starved"
+    ABANDONED = "abandoned"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+class Outlet:
+    """Chunks of one utterance, in order. `limit_s` of sound is a full queue: then no more is made until it is taken."""
+
+    __slots__ = ("_arrived", "_chunks", "_rate", "ending", "error", "full_since_s", "limit_s", "queued_s")
+
+    def __init__(self, sample_rate_hz: int, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self.queued_s = 0.0
+        self.ending: Ending | None = None
+        self.error: Exception | None = None
+        self.full_since_s: float | None = None
+        self._rate = sample_rate_hz
+        self._chunks: deque[Chunk] = deque()
+        self._arrived = asyncio.Event()
+
+    @property
+    def full(self) -> bool:
+        """Whether the listener has enough to take."""
+        return self.queued_s >= self.limit_s
+
+    @property
+    def over(self) -> bool:
+        """Whether the listener has taken all there will be."""
+        return self.ending is not None and not self._chunks
+
+    def put(self, chunk: Chunk) -> None:
+        """Add a chunk; one that comes after the end is dropped."""
+        if self.ending is None:
+            self._chunks.append(chunk)
+            self.queued_s += len(chunk.pcm) / self._rate
+            self._arrived.set()
+
+    def end(self, ending: Ending, error: Exception | None = None) -> bool:
+        """Say that no chunk will follow; false when that had been said. What was not taken can still be."""
+        if self.ending is not None:
+            return False
+        self.ending, self.error = ending, error
+        self._arrived.set()
+        return True
+
+    def drop(self) -> None:
+        """Forget what was not taken."""
+        self._chunks.clear()
+        self.queued_s = 0.0
+
+    def cut(self, end_s: float) -> None:
+        """Keep only what lies before a second of the utterance, faded out there."""
+        kept = deque[Chunk]()
+        for chunk in self._chunks:
+            samples = round((end_s - chunk.start_s) * self._rate)
+            if samples > 0:
+                words = tuple(word for word in chunk.words if word.start_s < end_s)
+                pcm = _faded(chunk.pcm[:samples], self._rate) if samples < len(chunk.pcm) else chunk.pcm
+                kept.append(replace(chunk, pcm=pcm, words=words))
+        self._chunks = kept
+        self.queued_s = sum(len(chunk.pcm) for chunk in kept) / self._rate
+
+    def coming_words(self) -> list[WordTiming]:
+        """The words of the chunks not taken yet."""
+        return [word for chunk in self._chunks for word in chunk.words]
+
+    async def take(self) -> Chunk | None:
+        """The next chunk, waited for; None at the end. Raises the error an utterance failed with, once all is taken."""
+        while not self._chunks:
+            if self.ending is not None:
+                if self.error is not None:
+                    raise self.error
+                return None
+            self._arrived.clear()
+            await self._arrived.wait()
+        chunk = self._chunks.popleft()
+        self.queued_s = max(0.0, self.queued_s - len(chunk.pcm) / self._rate)
+        return chunk
+
+
+def _faded(pcm: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """The same, its last few milliseconds falling to silence."""
+    faded, count = pcm.copy(), min(len(pcm), round(_FADE_S * rate))
+    faded[len(faded) - count :] *= np.linspace(1, 0, count, dtype=np.float32)
+    return faded

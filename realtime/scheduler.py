@@ -1,0 +1,314 @@
+"""The scheduler: one task that plans round after round, and one thread that owns the models and does them."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from .cost_model import CostMeter
+from .metrics import Metrics
+from .onset import OnsetDetector
+from .orders import Fate, Order, Report, Result, StepOrder, UtteranceSpec, Worker
+from .outlet import Ending, Outlet
+from .planner import Plan, Planner, PlannerConfig
+from .stages import Stages
+from .track import Track
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long the scheduler is patient, in seconds.
+
+    starved_s: for text of an utterance that was begun. full_s: for a listener that does not take what it is given.
+    """
+
+    starved_s: float = 60.0
+    full_s: float = 60.0
+
+
+@dataclass(slots=True)
+class _Live:
+    """One utterance that is being spoken."""
+
+    outlet: Outlet
+    spec: UtteranceSpec
+    track: Track
+    onset: OnsetDetector
+    stages: Stages
+    on_starved: Callable[[], None]
+    text: list[str] = field(default_factory=list)
+    complete: bool = False
+    finish_sent: bool = False
+    opened: bool = False
+    parked_since_s: float = math.inf
+    first_sound_s: float | None = None
+    delivered_samples: int = 0
+    delivered_frames: int = 0
+
+
+class Scheduler:
+    """Speaks utterances; all methods are called on the event loop that `run` runs on."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        executor: Executor,
+        meter: CostMeter,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        config: PlannerConfig,
+        limits: Limits,
+    ) -> None:
+        self.busy_s = 0.0
+        self._worker, self._executor, self._meter = worker, executor, meter
+        self._metrics, self._clock, self._limits = metrics, clock, limits
+        self._model = meter.model()
+        self._history_due = False
+        self.planner = Planner(lambda: self._model, worker.frame_s, config, lambda: self._history_due)
+        self._live: dict[int, _Live] = {}
+        self._closing: list[tuple[int, float]] = []
+        self._next_key = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def speaking(self) -> int:
+        """How many utterances are being spoken, or wait for text."""
+        return len(self._live)
+
+    @property
+    def parked(self) -> int:
+        """How many of them wait for text."""
+        return sum(live.track.parked for live in self._live.values())
+
+    def begin(
+        self,
+        outlet: Outlet,
+        spec: UtteranceSpec,
+        stages: Stages,
+        *,
+        high_s: float,
+        low_s: float,
+        on_starved: Callable[[], None],
+    ) -> int:
+        """Begin an utterance whose sound goes to `outlet`; returns its key. It needs text before anything happens.
+
+        Its moments are written into `stages`.
+        """
+        key, self._next_key = self._next_key, self._next_key + 1
+        depth = spec.depth or self._worker.depth
+        track = Track(key, depth, self._clock(), high_s, low_s, parked=True)
+        self.planner.tracks[key] = track
+        stages.opened_s = track.opened_s
+        onset = OnsetDetector(self._worker.sample_rate_hz)
+        self._live[key] = _Live(outlet, spec, track, onset, stages, on_starved)
+        return key
+
+    def push(self, key: int, text: str) -> None:
+        """Text of an utterance; of one that has ended it is dropped."""
+        if live := self._live.get(key):
+            live.text.append(text)
+            self._text_came(live)
+
+    def finish(self, key: int) -> None:
+        """No more text will come."""
+        if live := self._live.get(key):
+            live.complete = True
+            self._text_came(live)
+
+    def taken(self, key: int) -> None:
+        """The listener took something, so there is room again."""
+        if live := self._live.get(key):
+            live.track.full = live.outlet.full
+            live.outlet.full_since_s = None
+            self._wake.set()
+
+    def end(self, key: int, ending: Ending, error: Exception | None = None) -> None:
+        """End an utterance now: nothing more is handed out, and its place is free before the next round's work."""
+        live = self._live.pop(key, None)
+        if live is None:
+            return
+        del self.planner.tracks[key]
+        self._metrics.wasted.inc(max(0, live.track.frames - live.delivered_frames))
+        if live.opened:
+            self._closing.append((key, self._clock()))
+        if live.outlet.end(ending, error):
+            self._metrics.utterances.labels(ending).inc()
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let `run` return when nothing is left to be spoken."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Plan and do rounds until stopped."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began_s = time.perf_counter()
+            self._give_up()
+            now_s = self._clock()
+            plan = self.planner.plan(now_s)
+            order = self._order(plan, now_s)
+            self._metrics.loop_s.inc(time.perf_counter() - began_s)
+            if order is None:
+                if self._stopping and not self._live:
+                    return
+                await self._sleep()
+                continue
+            try:
+                report = await loop.run_in_executor(self._executor, self._worker.work, order, self._meter)
+            except Exception as error:
+                # The worker answers for single utterances itself; what comes here it could not tell apart.
+                for step in order.step:
+                    self.end(step.key, Ending.FAILED, error)
+                continue
+            began_s = time.perf_counter()
+            self._account(plan, order, report)
+            for result in report.results:
+                self._apply(result, report)
+            self._metrics.loop_s.inc(time.perf_counter() - began_s)
+
+    def _text_came(self, live: _Live) -> None:
+        now_s, stages = self._clock(), live.stages
+        live.track.resume(now_s)
+        if not math.isinf(live.parked_since_s):
+            stages.starved_s += now_s - live.parked_since_s
+            stages.starved_until_s = now_s
+        live.parked_since_s = math.inf
+        self._wake.set()
+
+    def _order(self, plan: Plan, now_s: float) -> Order | None:
+        """The round as the worker takes it; None when there is nothing to do."""
+        order = Order(close=[key for key, _ in self._closing], maintain=plan.maintain)
+        for key, live in self._live.items():
+            if not (live.text or (live.complete and not live.finish_sent)):
+                continue
+            if not live.opened:
+                live.opened = True
+                order.open.append((key, live.spec))
+                self._metrics.queue_wait.observe(now_s - live.track.opened_s)
+            order.text += [(key, text) for text in live.text]
+            live.text.clear()
+            if live.complete and not live.finish_sent:
+                live.finish_sent = True
+                order.finish.append(key)
+        for track, rows in plan.prefill:
+            track.rows_left -= rows
+            order.prefill.append((track.key, rows))
+        for track in plan.step:
+            lead_s = track.lead_s(now_s)
+            self._metrics.lead.observe(lead_s)
+            stages = self._live[track.key].stages
+            if stages.first_chunk_s is None:
+                stages.rounds += 1
+            if stages.first_step_s is None:
+                stages.first_step_s = now_s
+            order.step.append(StepOrder(track.key, track.depth, self.planner.chunk_frames(track, now_s), lead_s))
+        return None if order == Order() else order
+
+    async def _sleep(self) -> None:
+        """Until something happens, or somebody has rested or waited long enough."""
+        now_s = self._clock()
+        until_s = min(self.planner.wakes_at_s(), self._gives_up_at_s())
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(None if math.isinf(until_s) else max(0.0, until_s - now_s)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _gives_up_at_s(self) -> float:
+        starved = (live.parked_since_s + self._limits.starved_s for live in self._live.values())
+        full = (
+            live.outlet.full_since_s + self._limits.full_s
+            for live in self._live.values()
+            if live.outlet.full_since_s is not None
+        )
+        return min((*starved, *full), default=math.inf)
+
+    def _give_up(self) -> None:
+        """End those whose writer or listener has not been heard of for too long."""
+        now_s = self._clock()
+        for key, live in list(self._live.items()):
+            since_s = live.outlet.full_since_s
+            if now_s - live.parked_since_s >= self._limits.starved_s:
+                self.end(key, Ending.STARVED)
+            elif since_s is not None and now_s - since_s >= self._limits.full_s:
+                self.end(key, Ending.ABANDONED)
+
+    def _account(self, plan: Plan, order: Order, report: Report) -> None:
+        """Measure the round."""
+        metrics, now_s = self._metrics, self._clock()
+        self._model = self._meter.model()
+        self._history_due = report.more_history
+        self.busy_s += report.engine_s
+        for _, began_s in self._closing[: len(order.close)]:
+            metrics.interrupt.observe(now_s - began_s)
+        del self._closing[: len(order.close)]
+        metrics.rounds_s.inc(report.round_s)
+        metrics.ort_s.inc(report.ort_s)
+        if order.step:
+            metrics.batch.observe(len(order.step))
+            metrics.step.observe(report.step_s)
+        if report.prefill_s:
+            metrics.prefill.observe(report.prefill_s)
+        if report.codec_s:
+            metrics.codec.observe(report.codec_s)
+
+    def _apply(self, result: Result, report: Report) -> None:
+        """Hand on what a round did to an utterance; of one that was ended meanwhile nothing is handed on."""
+        live = self._live.get(result.key)
+        if live is None:
+            self._metrics.wasted.inc(result.frames)
+            return
+        track = live.track
+        track.frames += result.frames
+        track.pending, track.row = result.pending, result.row
+        if result.frames:
+            self._metrics.generated.labels(track.depth).inc(result.frames)
+        if result.chunk is not None and len(result.chunk.pcm):
+            self._deliver(live, result, report)
+        if result.fate is Fate.PARKED and not (live.text or (live.complete and not live.finish_sent)):
+            track.park()
+            live.parked_since_s = self._clock()
+            live.on_starved()
+        elif result.fate is Fate.DONE:
+            track.ended = True
+            self.end(result.key, Ending.FINISHED)
+        elif result.fate is Fate.FAILED:
+            self.end(result.key, Ending.FAILED, result.error)
+
+    def _deliver(self, live: _Live, result: Result, report: Report) -> None:
+        chunk, metrics, now_s = result.chunk, self._metrics, self._clock()
+        if chunk is None:
+            return
+        rate, track, stages = self._worker.sample_rate_hz, live.track, live.stages
+        if live.outlet.queued_s:
+            # A listener that has not taken what is there is not waiting.
+            track.excused_until_s = now_s
+        if live.first_sound_s is None:
+            live.first_sound_s = stages.first_chunk_s = now_s
+            stages.codec_s, stages.waited_s = report.codec_s, stages.starved_s
+            metrics.ttfb.observe(now_s - track.opened_s)
+        gap_s = track.heard(len(chunk.pcm) / rate, now_s)
+        if gap_s:
+            metrics.underruns.inc()
+            metrics.underrun_s.inc(gap_s)
+        if live.onset.onset_sample is None:
+            live.onset.add(chunk.pcm)
+            if live.onset.onset_sample is not None:
+                # On the player's time: what was handed out early waits behind what still plays.
+                begins_s = (track.dry_at_s or now_s) - len(chunk.pcm) / rate
+                stages.audible_s = begins_s + (live.onset.onset_sample - live.delivered_samples) / rate
+                metrics.ttfa.observe(stages.audible_s - track.opened_s)
+        for depth in chunk.depths:
+            metrics.played.labels(depth).inc()
+        live.delivered_samples += len(chunk.pcm)
+        live.delivered_frames += len(chunk.depths)
+        live.outlet.put(chunk)
+        track.full = live.outlet.full
+        if track.full and live.outlet.full_since_s is None:
+            live.outlet.full_since_s = now_s

@@ -1,0 +1,206 @@
+"""Many utterances spoken at once by one voice: text in at any time, sound out in batches of steps.
+
+This is what a scheduler drives. It is synchronous, used by one thread, and never waits for text.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from .bundle import Bundle
+from .chunk import Chunk
+from .codec import Codec
+from .engine import Engine, Event, StepResult
+from .sentence_sound import Progress, SentenceSound, Studio
+from .speaker import require_warm_up
+from .stream import Stream, StreamSpec, require_depth
+from .text.frontend import TextFrontEnd
+from .text.lexicon import Lexicon
+from .text_queue import TextQueue
+from .warm_up import WarmUp
+
+
+class Advance(StrEnum):
+    """What a step did to an utterance: went on, found no text, came to its end, or failed."""
+
+    SPOKEN = "spoken"
+    PARKED = "parked"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """The step of one utterance. frames: how many were made; pending: how many are not decoded; chunk: what was."""
+
+    utterance: "Utterance"
+    advance: Advance
+    frames: int = 0
+    pending: int = 0
+    chunk: Chunk | None = None
+    error: Exception | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Utterance:
+    """One utterance, made by `Ensemble.begin`: push its text, finish it, and step it until it is DONE or FAILED.
+
+    `depth` is how many layers its next frames have; it may be changed between steps to another head's depth.
+    """
+
+    spec: StreamSpec
+    depth: int
+    warm_up: WarmUp | None
+    text: TextQueue
+    progress: Progress
+    stream: Stream | None = None
+    sound: SentenceSound | None = None
+    sentences: int = 0
+    done: bool = False
+
+    @property
+    def row(self) -> int:
+        """Its place in the engine's memory, -1 for none; neighbours share calls."""
+        return -1 if self.stream is None or self.stream.row is None else self.stream.row
+
+    def push(self, text: str) -> None:
+        """Say more; ValueError after `finish`."""
+        self.text.push(text)
+
+    def finish(self) -> None:
+        """Say that the text is complete."""
+        self.text.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """Seconds that the last `step` spent in the engine and in the codec, and how many frames it decoded."""
+
+    engine_s: float = 0.0
+    codec_s: float = 0.0
+    decoded: int = 0
+
+
+class Ensemble:
+    """An engine, a codec and a text front end for up to `slots` utterances; BundleError as `Engine` and `Codec`."""
+
+    def __init__(self, bundle: Bundle, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.manifest = bundle.manifest
+        self.times = StepTimes()
+        self._lexicon = Lexicon.load(bundle.lexicon_path)
+        self._engine = Engine(bundle, slots)
+        self._studio = Studio(Codec(bundle.codec_decoder(), bundle.manifest), bundle.manifest, clock)
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds spent inside ONNX Runtime so far."""
+        return sum(self._engine.busy_s) + self._studio.codec.busy_s
+
+    def begin(self, spec: StreamSpec, warm_up: WarmUp | None = None) -> Utterance:
+        """An utterance that has no text yet; it takes a slot from its first word to its end."""
+        depth = require_depth(spec.depth, self.manifest)
+        text = TextQueue(TextFrontEnd(self._lexicon))
+        return Utterance(spec, depth, require_warm_up(warm_up, self.manifest), text, Progress())
+
+    def step(self, chosen: Sequence[tuple[Utterance, int]]) -> list[Advanced]:
+        """Advance some utterances by a frame each, and decode of each whole chunks of its number of frames.
+
+        What ends, or parks, is decoded to its end. One that fails does not touch the others.
+        """
+        outcomes = {utterance: self._prepare(utterance) for utterance, _ in chosen}
+        by_stream = {u.stream: u for u, advance in outcomes.items() if advance is Advance.SPOKEN and u.stream}
+        began_s = self._studio.clock()
+        results = {by_stream[result.stream]: result for result in self._engine.step(list(by_stream))}
+        engine_s = self._studio.clock() - began_s
+        if results:
+            self._studio.pace.step.note(engine_s)
+        for utterance, result in results.items():
+            _sound(utterance).take(result)
+        began_s = self._studio.clock()
+        chunks = self._decode(chosen, outcomes)
+        codec_s = self._studio.clock() - began_s
+        self.times = StepTimes(engine_s, codec_s, sum(len(chunk.depths) for chunk in chunks.values()))
+        return [self._advanced(u, outcomes[u], results.get(u), chunks.get(u)) for u, _ in chosen]
+
+    def release(self, utterance: Utterance) -> None:
+        """Give up an utterance, at any time; once more does no harm."""
+        utterance.done = True
+        if utterance.stream is not None:
+            self._engine.release(utterance.stream)
+            utterance.stream = utterance.sound = None
+
+    def maintain(self) -> bool:
+        """Age one block of one utterance's history; whether there is more to do."""
+        return self._engine.maintain()
+
+    def _prepare(self, utterance: Utterance) -> Advance:
+        """Give an utterance what it needs for a step: a stream, its depth, and text."""
+        if utterance.done:
+            return Advance.DONE
+        if utterance.stream is None:
+            more = utterance.text.has_more()
+            if not more:
+                return Advance.PARKED if more is None else Advance.DONE
+            self._admit(utterance)
+        stream = utterance.stream
+        if stream is None:
+            return Advance.DONE
+        self._engine.set_depth(stream, utterance.depth)
+        if stream.flushing or utterance.text.supply(stream.feed):
+            return Advance.SPOKEN
+        return Advance.PARKED
+
+    def _admit(self, utterance: Utterance) -> None:
+        """Begin the next sentence, the nth with `seed + n`."""
+        sampling = utterance.spec.sampling
+        if sampling.seed is not None:
+            sampling = replace(sampling, seed=sampling.seed + utterance.sentences)
+        stream = self._engine.admit(replace(utterance.spec, sampling=sampling, depth=utterance.depth))
+        utterance.sentences += 1
+        utterance.stream = stream
+        utterance.sound = SentenceSound(stream, self._studio, utterance.progress, utterance.warm_up)
+
+    def _decode(
+        self, chosen: Sequence[tuple[Utterance, int]], outcomes: Mapping[Utterance, Advance]
+    ) -> dict[Utterance, Chunk]:
+        """Decode in one batch what is due of each."""
+        counts: dict[Utterance, int] = {}
+        for utterance, wanted in chosen:
+            if utterance.sound is not None:
+                counts[utterance] = utterance.sound.due(wanted, parked=outcomes[utterance] is Advance.PARKED)
+        depths = {utterance: tuple(_sound(utterance).waiting[:count]) for utterance, count in counts.items()}
+        pieces = {utterance: _sound(utterance).piece(count) for utterance, count in counts.items() if count}
+        pcm = dict(zip(pieces, self._studio.codec.decode(list(pieces.values())), strict=True))
+        chunks: dict[Utterance, Chunk] = {}
+        for utterance in counts:
+            ended = utterance.stream is not None and utterance.stream.done
+            if ended or utterance in pcm:
+                event = Event.ENDED if ended else Event.SPOKEN
+                chunks[utterance] = _sound(utterance).wrapped(pcm.get(utterance), depths[utterance], event)
+        return chunks
+
+    def _advanced(
+        self, utterance: Utterance, advance: Advance, result: StepResult | None, chunk: Chunk | None
+    ) -> Advanced:
+        """What became of an utterance; at the end of a sentence its stream is given back."""
+        frames = int(result is not None and result.event is Event.SPOKEN)
+        stream = utterance.stream
+        if result is not None and result.event is Event.FAILED:
+            self.release(utterance)
+            return Advanced(utterance, Advance.FAILED, error=result.error)
+        if stream is not None and stream.done:
+            self._engine.release(stream)
+            utterance.text.take_back(stream.feed)
+            utterance.stream = utterance.sound = None
+            more = utterance.text.has_more()
+            advance = Advance.SPOKEN if more else Advance.PARKED if more is None else Advance.DONE
+        utterance.done = advance is Advance.DONE
+        pending = len(utterance.sound.waiting) if utterance.sound is not None else 0
+        return Advanced(utterance, advance, frames, pending, chunk)
+
+
+def _sound(utterance: Utterance) -> SentenceSound:
+    if utterance.sound is None:
+        raise RuntimeError("an utterance without a stream has no sound")
+    return utterance.sound

@@ -1,0 +1,114 @@
+"""The text of one utterance, which may still be being written, on its way to the feeds of its sentences."""
+
+from collections import deque
+
+from .cued_feed import CuedFeed
+from .text.frontend import TextEvent, TextFrontEnd, Word
+from .text.normaliser import SentenceEnd
+
+_PIECE_CHARACTERS = 400
+"""Longer text is made words of in pieces, so that none delays the first word for long."""
+
+
+class TextQueue:
+    """Text as it was pushed, read no sooner than it is needed, and handed to one feed after the other.
+
+    `in_sentence` tells, after `has_more`, whether the next word goes on with a sentence that was cut off.
+    """
+
+    def __init__(self, front_end: TextFrontEnd) -> None:
+        self.in_sentence = False
+        self._front_end = front_end
+        self._pieces: deque[str] = deque()
+        self._complete = self._read = False
+        self._events: deque[TextEvent] = deque()
+        self._handed: list[TextEvent] = []
+
+    def push(self, text: str) -> None:
+        """Append text; ValueError after `finish`."""
+        if self._complete:
+            raise ValueError("text was pushed to an utterance whose text had been finished")
+        self._pieces.extend(text[start : start + _PIECE_CHARACTERS] for start in range(0, len(text), _PIECE_CHARACTERS))
+
+    def finish(self) -> None:
+        """Say that no text will follow; once more does no harm."""
+        self._complete = True
+
+    def has_more(self) -> bool | None:
+        """Whether there is a further word; None when that is not known before more text comes.
+
+        It begins a sentence, or goes on with one whose stream was cut off: then a mark may be left before it.
+        """
+        while True:
+            while self._events:
+                if isinstance(self._events[0], Word):
+                    return True
+                self._pop()
+            if self._read:
+                return False
+            if not self._read_on():
+                return None
+
+    def supply(self, feed: CuedFeed) -> bool:
+        """Hand on what follows of the current sentence, until the feed is ready; false when more text must come."""
+        while not feed.ready:
+            if self._events:
+                event = self._pop()
+                self._handed.append(event)
+                _hand_on(event, feed)
+            elif self._read:
+                feed.finish()
+            elif not self._read_on():
+                return False
+        return True
+
+    def take_back(self, feed: CuedFeed) -> None:
+        """Take leave of a feed; of one that was cut off, take back all from the first word on that was not heard."""
+        handed, self._handed = self._handed, []
+        if feed.ended:
+            return
+        place = 0
+        for index, event in enumerate(handed):
+            if isinstance(event, Word) and place >= feed.tokens_heard:
+                self._events.extendleft(reversed(handed[index:]))
+                self.in_sentence = True
+                return
+            place += 0 if isinstance(event, SentenceEnd) else len(event.tokens)
+
+    def sentence_lengths(self) -> list[int]:
+        """Read all text there is and count the tokens of each sentence that was not yet begun."""
+        while not self._read and self._read_on():
+            pass
+        lengths = [0]
+        for event in self._events:
+            if isinstance(event, SentenceEnd):
+                lengths.append(0)
+            else:
+                lengths[-1] += len(event.tokens)
+        return [length for length in lengths if length]
+
+    def _read_on(self) -> bool:
+        """Make words of one more piece, or of what the front end held back at the end; false when neither is there."""
+        if self._pieces:
+            self._events += self._front_end.push(self._pieces.popleft())
+        elif self._complete:
+            self._events += self._front_end.finish()
+            self._read = True
+        else:
+            return False
+        return True
+
+    def _pop(self) -> TextEvent:
+        event = self._events.popleft()
+        self.in_sentence = not isinstance(event, SentenceEnd)
+        return event
+
+
+def _hand_on(event: TextEvent, feed: CuedFeed) -> None:
+    if isinstance(event, SentenceEnd):
+        feed.finish()
+    elif isinstance(event, Word):
+        # Words that are said for a part of another's spelling have none of their own, and no time.
+        feed.push(event.tokens, event.spelling or None)
+    else:
+        feed.push(event.tokens)

@@ -1,0 +1,381 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from scripted_worker import FRAME, FRAME_S, RATE, ScriptedWorker, sound_of
+
+from voicestack.realtime.lifecycle import State
+from voicestack.realtime.scheduler import Limits
+from voicestack.realtime.session import MAX_TEXT, Session
+from voicestack.realtime.voice import Voice, VoiceConfig
+from voicestack.runtime import CapacityError, Chunk, InputError, StateError
+
+
+def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """An async test without a plugin; it leaves no task behind."""
+
+    def wrapped() -> None:
+        async def body() -> None:
+            async with asyncio.timeout(20):
+                await test()
+            assert len(asyncio.all_tasks()) == 1
+
+        asyncio.run(body())
+
+    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
+    return wrapped
+
+
+@asynccontextmanager
+async def voice_of(worker: ScriptedWorker, **config: object) -> AsyncIterator[Voice]:
+    async with Voice.load(open_worker=lambda: worker, config=VoiceConfig(**config)) as voice:  # type: ignore[arg-type]
+        yield voice
+
+
+def expected(key: int, text: str) -> np.ndarray:
+    return np.repeat(np.array([sound_of(key, f, c) for f, c in enumerate(text)], np.float32), FRAME)
+
+
+async def sound(session: Session) -> np.ndarray:
+    parts = [chunk.pcm async for chunk in session.audio()]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+async def first_chunk(session: Session) -> tuple[Chunk, AsyncIterator[Chunk]]:
+    stream = session.audio()
+    return await anext(stream), stream
+
+
+FAST = {"lead_s": (50.0, 60.0), "queue_s": 100.0}
+"""As if a listener were far behind, so that nothing waits for real time to pass."""
+
+
+@run
+async def test_text_in_pieces_comes_out_as_one_utterance_to_its_end() -> None:
+    """What is pushed piece by piece is heard once, in order, and `audio` ends behind `flush`."""
+    async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
+        assert session.state is State.IDLE
+        for piece in ("hello ", "the", "re"):
+            await session.push_text(piece)
+        assert session.state is State.SPEAKING
+        await session.flush()
+        assert session.state is State.DRAINING
+        np.testing.assert_array_equal(await sound(session), expected(0, "hello there"))
+        assert session.state is State.IDLE
+
+
+@run
+async def test_a_session_speaks_many_utterances() -> None:
+    """Each is read by its own `audio`, whether the reader or the text comes first."""
+    async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
+        for key, text in enumerate(("one", "two two", "three")):
+            reader = asyncio.create_task(sound(session))
+            await asyncio.sleep(0)
+            await session.push_text(text)
+            await session.flush()
+            np.testing.assert_array_equal(await reader, expected(key, text))
+
+
+@run
+async def test_starved_text_parks_and_goes_on_without_a_seam() -> None:
+    """A writer that pauses leaves the session starved; what follows joins what was said."""
+    async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
+        await session.push_text("abc")
+        reader = asyncio.create_task(sound(session))
+        await asyncio.sleep(0.05)
+        assert session.state is State.STARVED
+        await session.push_text("def")
+        await session.flush()
+        np.testing.assert_array_equal(await reader, expected(0, "abcdef"))
+
+
+@run
+async def test_a_writer_that_never_comes_back_ends_its_utterance_only() -> None:
+    """After the patience for text is over `audio` ends, and the next text begins a new utterance."""
+    worker = ScriptedWorker()
+    async with voice_of(worker, **FAST, limits=Limits(starved_s=0.1)) as voice, voice.session() as session:
+        await session.push_text("abc")
+        np.testing.assert_array_equal(await sound(session), expected(0, "abc"))
+        assert session.state is State.IDLE
+        assert not worker.open or await closed_soon(worker)
+        await session.push_text("de")
+        await session.flush()
+        np.testing.assert_array_equal(await sound(session), expected(1, "de"))
+
+
+async def closed_soon(worker: ScriptedWorker) -> bool:
+    for _ in range(100):
+        if not worker.open:
+            return True
+        await asyncio.sleep(0.005)
+    return False
+
+
+@run
+async def test_interrupt_tells_what_was_played_and_nothing_stale_follows() -> None:
+    """`audio` ends at once, only what was taken counts as heard, and the next utterance begins with its own sound."""
+    worker = ScriptedWorker()
+    async with voice_of(worker, lead_s=(0.2, 0.4)) as voice, voice.session() as session:
+        await session.push_text("one two three four five six seven eight nine ten")
+        await session.flush()
+        taken: list[Chunk] = []
+
+        async def listen() -> None:
+            async for chunk in session.audio():
+                taken.append(chunk)
+
+        listener = asyncio.create_task(listen())
+        await asyncio.sleep(0.5)
+        heard = await session.interrupt()
+        count = len(taken)
+        await listener
+        assert len(taken) == count
+        assert session.state is State.INTERRUPTED
+        assert 0.4 < heard.played_s < 0.6
+        assert heard.text == " ".join(w for w in ("one", "two", "three")[: len(heard.words)])
+        assert sum(len(chunk.pcm) for chunk in taken) / RATE > heard.played_s
+        await session.push_text("new")
+        await session.flush()
+        np.testing.assert_array_equal(await sound(session), expected(1, "new"))
+        assert await closed_soon(worker)
+
+
+@run
+async def test_a_soft_interrupt_finishes_the_word() -> None:
+    """The sound goes on to the end of the word that is being said, faded there, and no further."""
+    async with voice_of(ScriptedWorker(), lead_s=(0.7, 0.9)) as voice, voice.session() as session:
+        await session.push_text("one twothree four five six")
+        await session.flush()
+        parts: list[np.ndarray] = []
+
+        async def listen() -> None:
+            async for chunk in session.audio():
+                parts.append(chunk.pcm)
+
+        listener = asyncio.create_task(listen())
+        await asyncio.sleep(0.5)
+        heard = await session.interrupt(finish_word=True)
+        await listener
+        assert heard.text in ("one twothree", "one twothree four")
+        assert session.state is State.INTERRUPTED
+
+
+@run
+async def test_a_listener_may_report_how_far_it_is() -> None:
+    """What a transport knows of its loudspeaker counts for more than the clock."""
+    async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
+        await session.push_text("one two three")
+        await session.flush()
+        _, stream = await first_chunk(session)
+        async for _ in stream:
+            if session.heard().played_s >= 0 and len(session.heard().words) == 0:
+                continue
+        session.report_played(5 * FRAME_S)
+        assert session.heard().text == "one two"
+        assert (await session.interrupt()).played_ms == pytest.approx(5 * FRAME_S * 1000)
+
+
+@run
+async def test_a_listener_that_leaves_gives_its_utterance_up() -> None:
+    """A reader that is cancelled, or breaks off, stops the work within a round."""
+    worker = ScriptedWorker()
+    async with voice_of(worker, lead_s=(0.2, 0.4)) as voice, voice.session() as session:
+        await session.push_text("a very long text " * 50)
+        reader = asyncio.create_task(sound(session))
+        await asyncio.sleep(0.1)
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+        assert await closed_soon(worker)
+        assert session.state is State.IDLE
+        made = worker.begun[0].made
+        await asyncio.sleep(0.1)
+        assert worker.begun[0].made == made < 40
+
+
+@run
+async def test_a_listener_that_takes_nothing_stops_its_own_stream_only() -> None:
+    """Work goes no further than the queue is long, and when patience is over the utterance is abandoned."""
+    worker = ScriptedWorker()
+    limits = Limits(full_s=0.3)
+    async with voice_of(worker, lead_s=(50.0, 60.0), queue_s=1.0, limits=limits) as voice:
+        async with voice.session() as slow, voice.session() as other:
+            await slow.push_text("x" * 1000)
+            await other.push_text("y" * 60)
+            await other.flush()
+            assert len(await sound(other)) == 60 * FRAME
+            await asyncio.sleep(0.1)
+            assert worker.begun[0].made * FRAME_S < 1.5
+            await asyncio.sleep(0.4)
+            assert 0 not in worker.open
+
+
+@run
+async def test_one_that_fails_does_not_touch_the_others() -> None:
+    """The error comes out of its own `audio` once what was made has been taken; the others sound as without it."""
+
+    def fault(key: int, frame: int) -> None:
+        if key == 1 and frame == 5:
+            raise RuntimeError("the graph broke off")
+
+    async with voice_of(ScriptedWorker(fault=fault), **FAST) as voice:
+        async with voice.session() as a, voice.session() as b, voice.session() as c:
+            for session in (a, b, c):
+                await session.push_text("some words")
+                await session.flush()
+            results = await asyncio.gather(*(sound(s) for s in (a, b, c)), return_exceptions=True)
+            np.testing.assert_array_equal(results[0], expected(0, "some words"))
+            np.testing.assert_array_equal(results[2], expected(2, "some words"))
+            assert isinstance(results[1], RuntimeError)
+            assert b.state is State.IDLE
+            await b.push_text("again")
+            await b.flush()
+            np.testing.assert_array_equal(await sound(b), expected(3, "again"))
+
+
+@run
+async def test_every_call_in_a_wrong_state_names_the_state_and_the_call() -> None:
+    """Text while draining and anything after close is refused by name; closing twice does no harm."""
+    async with voice_of(ScriptedWorker(), lead_s=(0.2, 0.4)) as voice:
+        async with voice.session() as session:
+            await session.flush()
+            assert (await session.interrupt()).played_s == 0
+            await session.push_text("a long enough text")
+            await session.flush()
+            with pytest.raises(StateError, match=r"push_text\(\).*draining"):
+                await session.push_text("more")
+            reader = asyncio.create_task(sound(session))
+            await asyncio.sleep(0.02)
+            with pytest.raises(InputError, match="read already"):
+                await anext(session.audio())
+            await session.aclose()
+            await reader
+            for call in (session.push_text("x"), session.flush(), session.interrupt(), anext(session.audio())):
+                with pytest.raises(StateError, match="closed"):
+                    await call
+            with pytest.raises(StateError, match="closed"):
+                session.report_played(1)
+        assert voice.sessions == 0
+
+
+@run
+async def test_text_that_cannot_be_is_refused_at_once() -> None:
+    """A megabyte, and what is no string, are InputErrors that leave the utterance as it was."""
+    async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
+        await session.push_text("ok")
+        with pytest.raises(InputError, match=str(MAX_TEXT)):
+            await session.push_text("x" * 1_000_000)
+        with pytest.raises(InputError, match="bytes"):
+            await session.push_text(b"no")  # type: ignore[arg-type]
+        await session.flush()
+        np.testing.assert_array_equal(await sound(session), expected(0, "ok"))
+        with pytest.raises(InputError, match="depth"):
+            voice.session(depth=7)
+
+
+@run
+async def test_who_does_not_fit_is_refused_with_a_hint() -> None:
+    """Beyond capacity a session is refused at the door, and let in when another has left."""
+    async with voice_of(ScriptedWorker(), max_sessions=2, **FAST) as voice:
+        async with voice.session():
+            async with voice.session():
+                with pytest.raises(CapacityError, match="2 sessions are open") as refused:
+                    async with voice.session():
+                        pass
+                assert (refused.value.retry_after_s or 0) > 0
+            async with voice.session():
+                assert voice.sessions == 2
+
+
+@run
+async def test_a_voice_that_drains_takes_nobody_and_waits_for_the_rest() -> None:
+    """Shutdown is graceful: those who speak finish, newcomers are refused."""
+    async with voice_of(ScriptedWorker(), **FAST) as voice:
+        async with voice.session() as session:
+            draining = asyncio.create_task(voice.drain())
+            await asyncio.sleep(0)
+            with pytest.raises(CapacityError, match="shutting down"):
+                async with voice.session():
+                    pass
+            await session.push_text("bye")
+            await session.flush()
+            assert len(await sound(session)) == 3 * FRAME
+            assert not draining.done()
+        await draining
+
+
+@run
+async def test_a_voice_that_is_left_takes_everything_with_it() -> None:
+    """Leaving the voice in the middle of speech ends the sessions; one thread did all the work, and it is gone."""
+    worker = ScriptedWorker()
+    async with voice_of(worker, lead_s=(0.2, 0.4)) as voice:
+        session = voice.session()
+        await session.__aenter__()
+        await session.push_text("a long text that goes on")
+        reader = asyncio.create_task(sound(session))
+        await asyncio.sleep(0.05)
+    await reader
+    assert session.state is State.CLOSED
+    assert not worker.open
+    assert worker.threads == {"voicestack-engine_0"}
+    with pytest.raises(StateError, match="not loaded"):
+        voice.session()
+
+
+@run
+async def test_what_the_body_raises_comes_out_as_it_is() -> None:
+    """No exception group around an error that is not ours."""
+    with pytest.raises(KeyError, match="mine"):
+        async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
+            await session.push_text("abc")
+            raise KeyError("mine")
+
+
+@run
+async def test_an_exception_of_the_whole_round_ends_those_in_it_and_no_one_else() -> None:
+    """What the worker cannot pin on an utterance fails all of that round; later ones are served."""
+    crashes = [True]
+
+    def crash(order: object) -> None:
+        if getattr(order, "step", None) and crashes:
+            crashes.clear()
+            raise MemoryError("out of memory")
+
+    async with voice_of(ScriptedWorker(crash=crash), **FAST) as voice, voice.session() as session:
+        await session.push_text("abc")
+        await session.flush()
+        with pytest.raises(MemoryError):
+            await sound(session)
+        await session.push_text("de")
+        await session.flush()
+        np.testing.assert_array_equal(await sound(session), expected(1, "de"))
+
+
+@run
+async def test_a_voice_that_cannot_be_loaded_says_so_and_leaves_nothing() -> None:
+    """The error of loading comes out of `async with`."""
+
+    def broken() -> ScriptedWorker:
+        raise RuntimeError("no such bundle")
+
+    with pytest.raises(RuntimeError, match="no such bundle"):
+        async with Voice.load(open_worker=broken):
+            pass
+
+
+@run
+async def test_realtime_sessions_keep_close_to_their_listener() -> None:
+    """No more is made ahead than the lead allows; without realtime it is as far as the queue allows."""
+    worker = ScriptedWorker()
+    async with voice_of(worker, lead_s=(0.3, 0.5), queue_s=30.0) as voice:
+        async with voice.session() as paced, voice.session(realtime=False) as fast:
+            for session in (paced, fast):
+                await session.push_text("x" * 100)
+            readers = [asyncio.create_task(sound(session)) for session in (paced, fast)]
+            await asyncio.sleep(0.3)
+            assert worker.begun[0].made * FRAME_S < 0.3 + 0.5 + 5 * FRAME_S
+            assert worker.begun[1].made == 100
+            for session in (paced, fast):
+                await session.aclose()
+            await asyncio.gather(*readers)
