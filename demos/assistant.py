@@ -1,43 +1,111 @@
-"""A language model writes, the voice speaks along: words are printed when they are heard.
+"""A language model writes, the voice speaks along, a person barges in: `python demos/assistant.py --out talk.wav`.
 
-Run it with `python demos/assistant.py`. The "model" is a script that writes a token every 60 ms; put a real one in
-its place, anything that yields strings will do.
+Words are printed as they are heard. The "model" is a script that writes a token every 60 ms; put a real one in its
+place, anything that yields strings will do. The WAV file holds what a listener in the room would have recorded.
 """
 
+import argparse
+import asyncio
 import time
-from collections.abc import Iterator
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
 
-from voicestack.runtime import Bundle, SamplingParams, Speaker, default_voice_path
+import numpy as np
+from numpy.typing import NDArray
+
+from voicestack.realtime.session import Session
+from voicestack.realtime.voice import Voice
+from voicestack.runtime import Chunk, SamplingParams, WordTiming
 
 REPLY = (
     "Sure, I moved your meeting with Doctor Patel to Thursday at 3:30. "
     "It costs $12.50 to park there, so you may want to take the bus."
 )
+BARGE_IN, AFTER_S = "Wait, can we make it Friday?", 3.0
+NEXT_REPLY = "Of course. Friday at 3:30 it is."
 TOKEN_EVERY_S = 0.06
 
 
-def language_model(reply: str) -> Iterator[str]:
+async def language_model(reply: str) -> AsyncIterator[str]:
     """The reply, a few letters at a time, as slowly as a language model writes."""
     for start in range(0, len(reply), 4):
-        time.sleep(TOKEN_EVERY_S)
+        await asyncio.sleep(TOKEN_EVERY_S)
         yield reply[start : start + 4]
 
 
-def main() -> None:
-    """Speak the reply while it is written, on a clock that starts with the first chunk."""
-    speaker = Speaker(Bundle.load(default_voice_path()))
-    asked_s = time.monotonic()
-    playback_began_s: float | None = None
-    for chunk in speaker.speak(language_model(REPLY), sampling=SamplingParams(seed=1)):
-        if playback_began_s is None:
-            playback_began_s = time.monotonic()
-            print(f"[first audio after {playback_began_s - asked_s:.2f} s; the reply is not written to its end yet]")
-        for word in chunk.words:
-            # Audio is made faster than it is heard; a player would be here now.
-            time.sleep(max(0.0, playback_began_s + word.start_s - time.monotonic()))
-            print(word.text, end=" ", flush=True)
-    print()
+class Room:
+    """A loudspeaker without a sound card: it plays what it is given in real time, and remembers it."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate, self.began_s = rate, time.monotonic()
+        self.pcm: NDArray[np.float32] = np.zeros(0, np.float32)
+
+    def play(self, chunk: Chunk) -> float:
+        """Queue a chunk; returns the moment at which it sounds."""
+        silence = round((time.monotonic() - self.began_s) * self.rate) - len(self.pcm)
+        self.pcm = np.concatenate([self.pcm, np.zeros(max(0, silence), np.float32)])
+        sounds_s = self.began_s + len(self.pcm) / self.rate
+        self.pcm = np.concatenate([self.pcm, chunk.pcm])
+        return sounds_s
+
+    def stop(self) -> None:
+        """Drop what has not been heard yet: the other half of a barge-in."""
+        self.pcm = self.pcm[: round((time.monotonic() - self.began_s) * self.rate)]
+
+
+async def write(session: Session, reply: str) -> None:
+    """Push the reply while it is written."""
+    async for token in language_model(reply):
+        await session.push_text(token)
+    await session.flush()
+
+
+async def listen(session: Session, room: Room) -> None:
+    """Play a reply to its end, and print each word when it is heard."""
+    asked_s, first = time.monotonic(), True
+    async with asyncio.TaskGroup() as group:
+        async for chunk in session.audio():
+            sounds_s = room.play(chunk)
+            if first:
+                print(f"[first audio after {time.monotonic() - asked_s:.2f} s, the model still writes]")
+                first = False
+            for word in chunk.words:
+                delay_s = sounds_s + word.start_s - chunk.start_s - time.monotonic()
+                group.create_task(show(session, word, delay_s), name="word")
+
+
+async def show(session: Session, word: WordTiming, delay_s: float) -> None:
+    """Print a word at its time, if it was heard at all."""
+    await asyncio.sleep(max(0.0, delay_s))
+    if word in session.heard().words:
+        print(word.text, end=" ", flush=True)
+
+
+async def main() -> None:
+    """One reply that is interrupted, and the next."""
+    parser = argparse.ArgumentParser(description="A scripted assistant that is interrupted.")
+    parser.add_argument("--out", type=Path, metavar="FILE.wav", help="write what was heard")
+    options = parser.parse_args()
+    async with Voice.load() as voice, voice.session(sampling=SamplingParams(seed=1)) as session:
+        room = Room(session.sample_rate_hz)
+        async with asyncio.TaskGroup() as group:
+            writer = group.create_task(write(session, REPLY), name="writer")
+            group.create_task(listen(session, room), name="listener")
+            await asyncio.sleep(AFTER_S)
+            writer.cancel()
+            heard = await session.interrupt()
+            room.stop()
+        print(f"\n[{BARGE_IN!r} - it had said {heard.played_ms:.0f} ms: {heard.text!r}]")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(write(session, NEXT_REPLY), name="writer")
+            group.create_task(listen(session, room), name="listener")
+        print()
+    if options.out:
+        with wave.open(str(options.out), "wb") as file:
+            file.setparams((1, 2, room.rate, 0, "NONE", ""))
+            file.writeframes((np.clip(room.pcm, -1, 1) * 32767).astype("<i2").tobytes())
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

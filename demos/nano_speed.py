@@ -1,7 +1,8 @@
 """How fast a generator of MOSS-TTS-Nano's size runs on one thread: `python demos/nano_speed.py --json out.json`.
 
 Its weights are random, which costs the same time. Times are CPU time of the one thread that does the work, with wall
-time beside them. A frame is 80 ms of sound, so 12.5 frames a second keep up; the codec is not in it. Needs the `export` extra, 1.5 GB in the folder for temporary files, and some minutes.
+time beside them. A frame is 80 ms of sound, so 12.5 frames a second keep up; the codec is not in it. Needs the
+`export` extra, 1.5 GB in the folder for temporary files, and some minutes.
 """
 
 import argparse
@@ -34,7 +35,9 @@ def machine() -> dict[str, Any]:
     if info.is_file():
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         cpu = names[0] if names else cpu
-    return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.system(), "onnxruntime": version("onnxruntime")}
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    about = {"cpu": cpu, "cores": os.cpu_count(), "load_average": load, "system": platform.system()}
+    return about | {"onnxruntime": version("onnxruntime")}
 
 
 def checkpoint(folder: Path) -> Path:

@@ -100,9 +100,10 @@ def _run(prog: str, action: Callable[[], int]) -> int:
 def _export(options: argparse.Namespace) -> int:
     from .published.bundle import export_bundle
     from .published.form import QUANTISED_BITS, Form
+    from .published.weight_stream import DType
 
     target = Target(options.target)
-    dtype = options.dtype or ("float16" if target is Target.CUDA else "float32")
+    dtype: DType = options.dtype or ("float16" if target is Target.CUDA else "float32")
     if target is Target.CUDA and dtype != "float16":
         _tell("voicestack export: error: attention on CUDA computes in float16 only; leave out --dtype float32")
         return BAD_INPUT

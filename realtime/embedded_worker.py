@@ -38,7 +38,8 @@ class EmbeddedWorker:
         self.sample_rate_hz = manifest.sample_rate_hz
         self.frame_s = 1 / manifest.frame_rate_hz
         self.depth = manifest.sampling.depth
-        self._depths = manifest.head_depths if manifest.head == "local" else (self.depth,)
+        self.sheds = manifest.head == "local"
+        self._depths = manifest.head_depths
         self._ensemble = Ensemble(bundle, slots)
         self._utterances: dict[int, Utterance] = {}
 

@@ -96,11 +96,16 @@ class Report:
 
 
 class Worker(Protocol):
-    """Owns the models; used by one thread only."""
+    """Owns the models; used by one thread only. `sheds`: whether the depth of an utterance may change as it speaks."""
 
     sample_rate_hz: int
     frame_s: float
     depth: int
+    sheds: bool
+
+    def checked(self, spec: UtteranceSpec) -> UtteranceSpec:
+        """The same; InputError for what this voice cannot do. The only method for any thread."""
+        ...
 
     def warm_up(self, meter: CostMeter) -> None:
         """Run every shape there is once or more, and tell the meter what it took."""

@@ -69,11 +69,17 @@ class Planner:
         self.tracks: dict[int, Track] = {}
         self._cost, self._period_s, self._idle_work = cost, period_s, idle_work
 
-    def capacity(self) -> int:
-        """How many streams may be open at once: as many as fit when all speak, as shallow as they may be made."""
+    def capacity(self, depth: int) -> int:
+        """How many streams of a depth may be open at once: as many as fit when all speak, as shallow as they may be."""
         model, config = self._cost(), self.config
-        depth = model.depths[0] if config.shedding else model.depths[-1]
-        return max(1, model.capacity(depth, self._period_s, config.batch, config.share))
+        least = model.depths[0] if config.shedding else depth
+        return max(1, model.capacity(least, self._period_s, config.batch, config.share))
+
+    def fits(self, depths: Sequence[int]) -> bool:
+        """Whether streams of such depths fit when all speak; one always does."""
+        model, config = self._cost(), self.config
+        least = Counter([model.depths[0]] * len(depths) if config.shedding else depths)
+        return len(depths) <= 1 or model.load(least, self._period_s, config.batch) <= config.share
 
     def plan(self, now_s: float) -> Plan:
         """The next round; empty when nobody wants anything now."""

@@ -10,6 +10,7 @@ from .say_voice import Manner, SayVoice, Spoken
 from .text_pipe import TextPipe
 
 VOICE_SUFFIX = ".voice"
+_MAX_SECONDS = 3600
 
 
 class _PublishedVoice:
@@ -28,10 +29,15 @@ class _PublishedVoice:
 
     def speak(self, text: str | TextPipe, manner: Manner) -> Iterator[Spoken]:
         """Speak as it was prepared."""
-        frame_rate_hz = self.speaker.sample_rate_hz / self.speaker.frame_samples
-        tokens = None if manner.seconds is None else round(manner.seconds * frame_rate_hz)
+        tokens = None if manner.seconds is None else self._frames(manner.seconds)
         style = SpeechStyle(instruction=manner.instruction, tokens=tokens, language=manner.language)
         return self.speaker.speak(text, voice=self._voice, style=style, seed=manner.seed, depth=manner.depth)
+
+    def _frames(self, seconds: float) -> int:
+        frame_s = self.speaker.frame_samples / self.speaker.sample_rate_hz
+        if not frame_s <= seconds <= _MAX_SECONDS:  # not-a-number is not, either
+            raise InputError(f"seconds must be from {frame_s:g} to {_MAX_SECONDS}, got {seconds!r}")
+        return round(seconds / frame_s)
 
 
 def load_published(path: Path) -> SayVoice:

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .cost_model import CostMeter
 from .metrics import Metrics
@@ -66,6 +66,7 @@ class Scheduler:
         self._metrics, self._clock, self._limits = metrics, clock, limits
         self._model = meter.model()
         self._history_due = False
+        config = replace(config, shedding=config.shedding and worker.sheds)
         self.planner = Planner(lambda: self._model, worker.frame_s, config, lambda: self._history_due)
         self._live: dict[int, _Live] = {}
         self._closing: list[tuple[int, float]] = []
@@ -172,11 +173,10 @@ class Scheduler:
             self._metrics.loop_s.inc(time.perf_counter() - began_s)
 
     def _text_came(self, live: _Live) -> None:
-        now_s, stages = self._clock(), live.stages
+        now_s = self._clock()
         live.track.resume(now_s)
         if not math.isinf(live.parked_since_s):
-            stages.starved_s += now_s - live.parked_since_s
-            stages.starved_until_s = now_s
+            live.stages.text_came(now_s - live.parked_since_s, now_s)
         live.parked_since_s = math.inf
         self._wake.set()
 
@@ -201,11 +201,7 @@ class Scheduler:
         for track in plan.step:
             lead_s = track.lead_s(now_s)
             self._metrics.lead.observe(lead_s)
-            stages = self._live[track.key].stages
-            if stages.first_chunk_s is None:
-                stages.rounds += 1
-            if stages.first_step_s is None:
-                stages.first_step_s = now_s
+            self._live[track.key].stages.stepped(now_s)
             order.step.append(StepOrder(track.key, track.depth, self.planner.chunk_frames(track, now_s), lead_s))
         return None if order == Order() else order
 
@@ -268,6 +264,7 @@ class Scheduler:
         track.frames += result.frames
         track.pending, track.row = result.pending, result.row
         if result.frames:
+            live.stages.made_frame()
             self._metrics.generated.labels(track.depth).inc(result.frames)
         if result.chunk is not None and len(result.chunk.pcm):
             self._deliver(live, result, report)
@@ -290,8 +287,8 @@ class Scheduler:
             # A listener that has not taken what is there is not waiting.
             track.excused_until_s = now_s
         if live.first_sound_s is None:
-            live.first_sound_s = stages.first_chunk_s = now_s
-            stages.codec_s, stages.waited_s = report.codec_s, stages.starved_s
+            live.first_sound_s = now_s
+            stages.sounded(now_s, report.codec_s)
             metrics.ttfb.observe(now_s - track.opened_s)
         gap_s = track.heard(len(chunk.pcm) / rate, now_s)
         if gap_s:

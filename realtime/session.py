@@ -57,6 +57,11 @@ class Session:
         self._reading = False
 
     @property
+    def depth(self) -> int | None:
+        """How many layers it asked for; None for as many as the voice does."""
+        return self._spec.depth
+
+    @property
     def state(self) -> State:
         """Where the session is."""
         return self._life.state
@@ -123,7 +128,8 @@ class Session:
     async def interrupt(self, *, finish_word: bool = False) -> Heard:
         """Stop speaking, at once or behind the word that sounds now; returns what was heard.
 
-        Afterwards no sound of the utterance is handed out; what its listener holds back is the listener's to drop.
+        Afterwards no sound of it is handed out, but for the rest of that word; what its listener holds beyond
+        `played_s` is the listener's to drop.
         """
         self._life.require("interrupt")
         outlet, now_s = self._outlet, self._clock()
@@ -186,8 +192,7 @@ class Session:
         try:
             while (chunk := await outlet.take()) is not None:
                 now_s = self._clock()
-                if stages.first_taken_s is None:
-                    stages.first_taken_s = now_s
+                stages.taken(now_s)
                 playout.take(len(chunk.pcm) / self.sample_rate_hz, chunk.words, now_s)
                 self._scheduler.taken(key)
                 yield chunk

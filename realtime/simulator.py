@@ -103,7 +103,7 @@ class Simulation:
         return outcomes
 
     def _arrive(self, place: int, talker: Talker, outcome: Outcome) -> None:
-        if len(self._speaking) >= self.planner.capacity():
+        if not self.planner.fits([*(each.talker.depth for each in self._speaking.values()), talker.depth]):
             outcome.refused = True
             return
         track = Track(

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+_HELD_BACK_S = 0.1
+"""So much lead must be left when frames that were held back without text are given out after all."""
+
 
 @dataclass(slots=True)
 class Track:
@@ -63,13 +66,18 @@ class Track:
             self.resting = True
         elif lead_s <= self.low_s:
             self.resting = False
-        return not (self.ended or self.parked or self.full or self.resting)
+        if self.parked:
+            # A delay voice keeps its last frames back, to make them deeper when there is text, as long as it can.
+            return self.pending > 0 and lead_s <= _HELD_BACK_S
+        return not (self.ended or self.full or self.resting)
 
     def wakes_at_s(self) -> float:
         """When it will have rested; endless when something else must happen first."""
-        if self.ended or self.parked or self.full or not self.resting or self.dry_at_s is None:
+        if self.ended or self.full or self.dry_at_s is None:
             return math.inf
-        return self.dry_at_s - self.low_s
+        if self.parked:
+            return self.dry_at_s - _HELD_BACK_S if self.pending else math.inf
+        return self.dry_at_s - self.low_s if self.resting else math.inf
 
     def heard(self, seconds: float, now_s: float) -> float:
         """So much sound of it was handed out: its listener goes on; returns for how long it was dry, unexcused.

@@ -135,9 +135,10 @@ class Voice:
         """How many sessions are open."""
         return len(self._sessions)
 
-    def capacity(self) -> int:
-        """How many sessions may be open at once, by what the rounds have cost so far."""
-        return min(self.config.max_sessions, self._ready()[1].planner.capacity())
+    def capacity(self, depth: int | None = None) -> int:
+        """How many sessions of a depth may be open at once, by what the rounds have cost so far."""
+        worker, scheduler = self._ready()
+        return min(self.config.max_sessions, scheduler.planner.capacity(depth or worker.depth))
 
     def session(
         self,
@@ -174,8 +175,9 @@ class Voice:
     def _admit(self, session: Session) -> None:
         if self._draining:
             raise CapacityError("the voice is shutting down; use another server")
-        capacity = self.capacity()
-        if len(self._sessions) >= capacity:
+        worker, scheduler = self._ready()
+        depths = [each.depth or worker.depth for each in (*self._sessions, session)]
+        if len(depths) > self.config.max_sessions or not scheduler.planner.fits(depths):
             self.metrics.refused.inc()
             mean_s = self._served_s / self._served if self._served else _RETRY_S * len(self._sessions)
             hint_s = round(max(0.1, mean_s / max(1, len(self._sessions))), 1)

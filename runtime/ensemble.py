@@ -58,6 +58,7 @@ class Utterance:
     sound: SentenceSound | None = None
     sentences: int = 0
     done: bool = False
+    parked_at_s: float | None = None
 
     @property
     def row(self) -> int:
@@ -146,9 +147,15 @@ class Ensemble:
         stream = utterance.stream
         if stream is None:
             return Advance.DONE
-        self._engine.set_depth(stream, utterance.depth)
+        if stream.line is None:
+            self._engine.set_depth(stream, utterance.depth)
         if stream.flushing or utterance.text.supply(stream.feed):
+            if utterance.parked_at_s is not None:
+                utterance.progress.wait.note(self._studio.clock() - utterance.parked_at_s)
+                utterance.parked_at_s = None
             return Advance.SPOKEN
+        if utterance.parked_at_s is None:
+            utterance.parked_at_s = self._studio.clock()
         return Advance.PARKED
 
     def _admit(self, utterance: Utterance) -> None:

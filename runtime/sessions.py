@@ -43,7 +43,7 @@ class GraphSession:
     @property
     def on_gpu(self) -> bool:
         """Whether the graph runs on a GPU, as far as its kernels are there."""
-        return self._session.get_providers()[0] != _CPU
+        return bool(self._session.get_providers()[0] != _CPU)
 
     def signature(self) -> tuple[list[TensorInfo], list[TensorInfo]]:
         """The graph's inputs and outputs: name, type and shape of each."""

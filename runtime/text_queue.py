@@ -13,26 +13,27 @@ _PIECE_CHARACTERS = 400
 class TextQueue:
     """Text as it was pushed, read no sooner than it is needed, and handed to one feed after the other.
 
-    `in_sentence` tells, after `has_more`, whether the next word goes on with a sentence that was cut off.
+    `in_sentence` tells, after `has_more`, whether the next word goes on with a sentence that was cut off; `complete`
+    whether no text will follow.
     """
 
     def __init__(self, front_end: TextFrontEnd) -> None:
         self.in_sentence = False
         self._front_end = front_end
         self._pieces: deque[str] = deque()
-        self._complete = self._read = False
+        self.complete = self._read = False
         self._events: deque[TextEvent] = deque()
         self._handed: list[TextEvent] = []
 
     def push(self, text: str) -> None:
         """Append text; ValueError after `finish`."""
-        if self._complete:
+        if self.complete:
             raise ValueError("text was pushed to an utterance whose text had been finished")
         self._pieces.extend(text[start : start + _PIECE_CHARACTERS] for start in range(0, len(text), _PIECE_CHARACTERS))
 
     def finish(self) -> None:
         """Say that no text will follow; once more does no harm."""
-        self._complete = True
+        self.complete = True
 
     def has_more(self) -> bool | None:
         """Whether there is a further word; None when that is not known before more text comes.
@@ -91,7 +92,7 @@ class TextQueue:
         """Make words of one more piece, or of what the front end held back at the end; false when neither is there."""
         if self._pieces:
             self._events += self._front_end.push(self._pieces.popleft())
-        elif self._complete:
+        elif self.complete:
             self._events += self._front_end.finish()
             self._read = True
         else:

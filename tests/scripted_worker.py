@@ -46,6 +46,7 @@ class ScriptedWorker:
         depths: tuple[int, ...] = (8, 32),
     ) -> None:
         self.sample_rate_hz, self.frame_s, self.depth = RATE, FRAME_S, depths[-1]
+        self.sheds = True
         self.fault, self.crash, self.step_s, self.depths = fault, crash, step_s, depths
         self.open: dict[int, Spoken] = {}
         self.begun: dict[int, Spoken] = {}

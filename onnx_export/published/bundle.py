@@ -22,7 +22,7 @@ from voicestack.runtime.published.generator_info import Family, GeneratorInfo, Q
 from .checkpoint import CONFIG_FILE, Checkpoint, CheckpointError, FloatArray
 from .codec_export import export_codec
 from .export import export_generator
-from .form import ONNXRUNTIME_FLOORS, Form
+from .form import ONNXRUNTIME_FLOORS, PLAIN, Form
 from .low_bits import BLOCK
 
 Progress = Callable[[str, int, int], None]
@@ -58,13 +58,14 @@ def export_bundle(
     *,
     family: Family | None = None,
     codec: Path | None = None,
-    form: Form = Form(),
+    form: Form = PLAIN,
     progress: Progress | None = None,
 ) -> PublishedManifest:
     """Export a generator, with a codec's folder if one is given, or a codec alone, into the folder `out`.
 
     `family` overrides what the checkpoint looks like, `form` is how it is exported (a codec's matrices are not
-    rounded, and its graphs compute in float32). `out` may exist when it is empty. CheckpointError says what does not fit.
+    rounded, and its graphs compute in float32). `out` may exist when it is empty. CheckpointError says what does not
+    fit.
     """
     _check_destination(out)
     first = _open(checkpoint, progress)
@@ -74,7 +75,9 @@ def export_bundle(
             f"{checkpoint}: this is a codec already; give a generator's folder beside --codec {codec}"
         )
     if generator is None and form.bits:
-        raise CheckpointError(f"{checkpoint}: a codec is not quantised (its codes would be others); leave out --quantize")
+        raise CheckpointError(
+            f"{checkpoint}: a codec is not quantised (its codes would be others); leave out --quantize"
+        )
     of_codec = first if generator is None else _open(codec, progress) if codec else None
     if of_codec and not is_codec(of_codec):
         raise CheckpointError(f"{of_codec.folder}: this is no codec; give a MOSS audio tokenizer's folder as published")

@@ -22,8 +22,9 @@ def export_codec(checkpoint: Checkpoint, out: Path, dtype: DType = "float32") ->
     """Write codec_decoder.onnx and codec_encoder.onnx, each with a weight file of its own, into the folder `out`.
 
     Weights are stored as `dtype` and computed with in float32; one tensor is in memory at a time. Stored as float16
-    they give the same sound to 67 dB, and for noise the same stack in 98 frames of 100. CheckpointError lists tensors that are missing, unknown
-    or of a wrong shape; every tensor a published codec has is used, so none may be left over.
+    they give the same sound to 67 dB, and of noise the same stack in 97 frames of 100. CheckpointError lists tensors
+    that are missing, unknown or of a wrong shape; every tensor a published codec has is used, so none may be left
+    over. ValueError names a weight that float16 cannot hold.
     """
     config = read_codec_config(checkpoint)
     weights = CodecWeights(checkpoint, config)

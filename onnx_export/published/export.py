@@ -1,6 +1,7 @@
 """From a published checkpoint to the graphs of a generator."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -21,7 +22,7 @@ from .backbone import build_backbone, cache_head_dim
 from .checkpoint import Checkpoint, CheckpointError
 from .delay_head import build_delay_head
 from .family import read_config
-from .form import Form
+from .form import PLAIN, Form
 from .generator_config import GeneratorConfig
 from .local_head import build_local_head
 from .streamed_graph import StreamedGraph
@@ -35,7 +36,7 @@ def export_generator(
     *,
     depths: Sequence[int] | None = None,
     ranks: int = TOP_K,
-    form: Form = Form(),
+    form: Form = PLAIN,
     errors: dict[str, float] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> GeneratorInfo:
@@ -68,7 +69,7 @@ def export_generator(
         if config.family is Family.DELAY:
             write(DELAY_HEAD_FILE, lambda g: build_delay_head(g, config))
         for depth in info.head_depths:
-            write(names.head_file(depth), lambda g, depth=depth: build_local_head(g, config, info, depth))
+            write(names.head_file(depth), partial(build_local_head, config=config, sizes=info, depth=depth))
     return info
 
 

@@ -17,7 +17,7 @@ QUANTISED_BITS = {"int8": 8, "int4": 4}
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """`dtype` is how weights are stored; with `bits`, 4 or 8, the matrices of the generator's linear layers are rounded.
+    """`dtype` is how weights are stored; `bits`, 4 or 8, are those of the matrices of the generator's linear layers.
 
     Graphs for the CPU compute in float32 whatever is stored, those for CUDA in the format that is.
     """
@@ -34,3 +34,7 @@ class Form:
     def graph(self, name: str, stream: WeightStream, load: Callable[[str], FloatArray]) -> StreamedGraph:
         """A writer of one of the generator's graphs."""
         return StreamedGraph(name, stream, load, half=self.computes_in is Number.FLOAT16, bits=self.bits)
+
+
+PLAIN = Form()
+"""For the CPU, all in float32."""

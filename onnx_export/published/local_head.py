@@ -102,7 +102,7 @@ def _turns(head: _Head, x: str, past: list[str], wishes: Wishes, depth: int, fir
     """Draw all codes, the turns of a Loop that begins at position `first`; gives the state of turn 0 [B,1,local]."""
     g, config = head.g, head.config
     turn, go = "turn", "go"
-    cache: Shape = ["batch", head.local.kv_heads, None, head.local.head_dim]
+    cache: Shape = ["batch", head.local.kv_heads, "positions", head.local.head_dim]
     carried: list[Value] = [("x", g.number, ["batch", 1, config.backbone.hidden])]
     carried += [(f"past_{place}", g.number, cache) for place in range(len(past))]
 
@@ -112,11 +112,12 @@ def _turns(head: _Head, x: str, past: list[str], wishes: Wishes, depth: int, fir
         state, present = _position(head, "x", place, [name for name, *_ in carried[1:]])
         logits = _choose(g, turn, 0, depth, lambda j: _code_logits(head, j, state))
         code = draw_code(g, logits, layer, wishes)
-        value = (g.op("Identity", go), BOOL, [])
-        kept = [(name, g.number, cache) for name in present]
-        following = (_code_embedding(head, layer, code), g.number, ["batch", 1, config.backbone.hidden])
+        again: Value = (g.op("Identity", go), BOOL, [])
+        kept: list[Value] = [(name, g.number, cache) for name in present]
+        following: Value = (_code_embedding(head, layer, code), *carried[0][1:])
         given: list[Value] = [(code, INT64, ["batch", 1]), (logits, FLOAT, ["batch", config.code_classes])]
-        return [value, following, *kept, *given, (state, g.number, ["batch", 1, head.local.hidden])]
+        given.append((state, g.number, ["batch", 1, head.local.hidden]))
+        return [again, following, *kept, *given]
 
     inner = g.body("position", [(turn, INT64, []), (go, BOOL, []), *carried], body)
     count = g.const(np.array(depth, np.int64))

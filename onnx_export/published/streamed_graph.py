@@ -124,8 +124,8 @@ class StreamedGraph(GraphWriter):
     def _inner(
         self, name: str, inputs: Sequence[Value], outputs: Sequence[Value], weights: list[onnx.TensorProto]
     ) -> onnx.GraphProto:
-        declared = [[helper.make_tensor_value_info(*value) for value in values] for values in (inputs, outputs)]
-        return helper.make_graph(self._nodes, name, *declared, weights)
+        given, returned = ([helper.make_tensor_value_info(*value) for value in values] for values in (inputs, outputs))
+        return helper.make_graph(self._nodes, name, given, returned, weights)
 
     def _packed(self, names: Sequence[str], part: str) -> FloatArray:
         arrays = [self._load(f"{name}.{part}") for name in names]

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
@@ -37,9 +37,9 @@ class InprocConversation:
         session = self._session
         async with asyncio.TaskGroup() as group:
             self._writing = group.create_task(self._write(text), name="voicestack-bench-writer")
-            async with aclosing(_generator(session)) as audio:
-                async for sound in audio:
-                    hear(sound)
+            async for chunk in session.audio():
+                stages = session.stages
+                hear(Sound(chunk.pcm, session.sample_rate_hz, chunk.depths, stages.starved_s, stages.starved_until_s))
             # Text pushed behind the end would begin another reply.
             self._writing.cancel()
 
@@ -53,12 +53,6 @@ class InprocConversation:
         async for piece in text:
             await self._session.push_text(piece)
         await self._session.flush()
-
-
-async def _generator(session: Session) -> AsyncGenerator[Sound]:
-    async for chunk in session.audio():
-        stages = session.stages
-        yield Sound(chunk.pcm, session.sample_rate_hz, chunk.depths, stages.starved_s, stages.starved_until_s)
 
 
 class InprocTarget:

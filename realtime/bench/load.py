@@ -114,13 +114,13 @@ class Load:
         writer = Writer(reply, self.plan.tokens_per_s, self.clock)
         try:
             return record, await hear_reply(conversation, writer, record, self.clock)
-        except* (InputError, CapacityError) as wrong:
-            error = _first(wrong)
+        except Exception as failed:
+            # What a conversation's tasks raise comes in a group.
+            error = first_error(failed)
             if isinstance(error, CapacityError):
                 self.records.remove(record)
-            raise error from None
-        except* Exception as failed:
-            error = _first(failed)
+            if isinstance(error, CapacityError | InputError):
+                raise error from None
             record.outcome, record.error = Outcome.FAILED, f"{type(error).__name__}: {error}"
         return record, 0.0
 
@@ -131,9 +131,8 @@ class Load:
         return refused.retry_after_s or _BACK_OFF_S
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error inside, however deep."""
-    error: BaseException = group
+def first_error(error: BaseException) -> BaseException:
+    """The error itself, or the first inside a group of them, however deep."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

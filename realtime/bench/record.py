@@ -53,9 +53,7 @@ class Record:
         return [later - earlier for earlier, later in zip(self.arrivals_s, self.arrivals_s[1:], strict=False)]
 
 
-async def hear_reply(
-    conversation: Conversation, writer: Writer, record: Record, clock: Callable[[], float]
-) -> float:
+async def hear_reply(conversation: Conversation, writer: Writer, record: Record, clock: Callable[[], float]) -> float:
     """Have a reply spoken and fill its record, also when it is broken off; returns the lead that is left at its end."""
     listener = _Listener(record, clock)
     try:

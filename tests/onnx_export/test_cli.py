@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from codec_cases import write_checkpoint
 from published_bundles import CODECS, DATA, GENERATORS, bundle_path, copied_checkpoint, reference_path
 
 from voicestack.onnx_export.cli import export, verify
-
+from voicestack.onnx_export.published.checkpoint import Checkpoint
 
 _VALUES = ("float32", "delay", "int8", "cuda")
 
@@ -205,9 +206,28 @@ def take_other_config(source: Path) -> None:
     shutil.copyfile(DATA / "codec_nano" / "config.json", source / "config.json")
 
 
+def drop_a_shard(source: Path) -> None:
+    index = {"weight_map": {"transformer.wte.weight": "model-00001-of-00002.safetensors"}}
+    (source / "model.safetensors").unlink()
+    (source / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def store_integers(source: Path) -> None:
+    weights = source / "model.safetensors"
+    weights.write_bytes(weights.read_bytes().replace(b'"F32"', b'"I32"', 1))
+
+
+def use_an_unknown_id(source: Path) -> None:
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps(config | {"audio_end_token_id": 160}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
+        (drop_a_shard, "model-00001-of-00002.safetensors: this shard is named by model.safetensors.index.json but"),
+        (store_integers, "is I32, expected one of F32, F16, BF16; give the checkpoint as published"),
+        (use_an_unknown_id, "gives the special token audio_end the id 160, but the vocabulary has 160 ids"),
         (drop_weights, "neither model.safetensors nor model.safetensors.index.json"),
         (cut_weights, "cut off at"),
         (take_other_config, "config.json describes a codec, the tensors are those of no codec"),
@@ -265,6 +285,23 @@ def test_a_destination_that_is_in_use_is_refused(tmp_path: Path, capsys: pytest.
         assert told in error_line(capsys)
     assert export([str(DATA / "nano"), str(empty)]) == 0
     assert (empty / "bundle.json").is_file()
+
+
+@pytest.mark.parametrize("case", ["nano", "codec_nano"])
+def test_a_weight_that_float16_cannot_hold_is_one_line(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a generator or a codec: the folder, the weight and the remedy, and nothing is left."""
+    checkpoint = Checkpoint.open(DATA / case)
+    tensors = {name: checkpoint.tensor(name) for name in sorted(checkpoint.names)}
+    large = next(name for name, array in tensors.items() if array.ndim == 2 and array.size > 512)
+    tensors[large] = tensors[large] * np.float32(1e7)
+    folder = write_checkpoint(tmp_path / case, checkpoint.config, tensors)
+    assert export([str(folder), str(tmp_path / "out"), "--dtype", "float16"]) == 2
+    line = error_line(capsys)
+    assert f"{folder}: weight " in line
+    assert "float16 cannot hold; export it as float32" in line
+    assert [path.name for path in tmp_path.iterdir()] == [case]
 
 
 def test_a_terminal_sees_a_bar_that_goes_away(

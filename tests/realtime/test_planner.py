@@ -82,8 +82,8 @@ def test_a_crowd_is_made_shallower_before_it_runs_dry_and_deeper_again_afterward
 def test_without_shedding_admission_counts_on_full_depth() -> None:
     """What may not be made shallower is refused earlier."""
     shed, rigid = Simulation(COST), Simulation(COST, config=PlannerConfig(shedding=False))
-    assert shed.planner.capacity() == capacity(8)
-    assert rigid.planner.capacity() == capacity(32)
+    assert shed.planner.capacity(32) == capacity(8)
+    assert rigid.planner.capacity(32) == capacity(32)
     outcomes = rigid.run([Talker(0, 50, 32) for _ in range(100)])
     assert sum(not outcome.refused for outcome in outcomes) == capacity(32)
     assert all(set(outcome.depths) <= {32} for outcome in outcomes)

@@ -190,6 +190,8 @@ def test_what_is_wrong_is_one_line() -> None:
     room.err.seek(0)
     assert "--prompt-text goes with a recording" in room.error(*said, "--prompt", "one.voice", "--prompt-text", "Yes.")
     other = ("say", TEXT, "--voice", speaking_path("local"), *out)
+    for seconds in ("0", "nan", "inf", "1e9"):
+        assert "seconds must be from 0.08 to 3600" in room.error(*other, "--seconds", seconds)
     assert "made with another bundle (nano)" in room.error(*other, "--prompt", "one.voice")
     assert not Path("a.wav").exists()
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scripted_worker import FRAME, FRAME_S, RATE, ScriptedWorker, sound_of
 
+import voicestack.realtime
 from voicestack.realtime.lifecycle import State
 from voicestack.realtime.scheduler import Limits
 from voicestack.realtime.session import MAX_TEXT, Session
@@ -133,9 +134,10 @@ async def test_interrupt_tells_what_was_played_and_nothing_stale_follows() -> No
         await listener
         assert len(taken) == count
         assert session.state is State.INTERRUPTED
-        assert 0.4 < heard.played_s < 0.6
-        assert heard.text == " ".join(w for w in ("one", "two", "three")[: len(heard.words)])
-        assert sum(len(chunk.pcm) for chunk in taken) / RATE > heard.played_s
+        # How far it is after half a second depends on the machine; what was heard of it does not.
+        told = [word.text for chunk in taken for word in chunk.words if word.start_s < heard.played_s]
+        assert heard.text == " ".join(told)
+        assert 0 < heard.played_s < sum(len(chunk.pcm) for chunk in taken) / RATE
         await session.push_text("new")
         await session.flush()
         np.testing.assert_array_equal(await sound(session), expected(1, "new"))
@@ -144,7 +146,7 @@ async def test_interrupt_tells_what_was_played_and_nothing_stale_follows() -> No
 
 @run
 async def test_a_soft_interrupt_finishes_the_word() -> None:
-    """The sound goes on to the end of the word that is being said, faded there, and no further."""
+    """The sound goes on to the end of the word that is being said, and no further than that or what was taken."""
     async with voice_of(ScriptedWorker(), lead_s=(0.7, 0.9)) as voice, voice.session() as session:
         await session.push_text("one twothree four five six")
         await session.flush()
@@ -156,9 +158,16 @@ async def test_a_soft_interrupt_finishes_the_word() -> None:
 
         listener = asyncio.create_task(listen())
         await asyncio.sleep(0.5)
+        taken = sum(map(len, parts))
         heard = await session.interrupt(finish_word=True)
         await listener
-        assert heard.text in ("one twothree", "one twothree four")
+        words = "one twothree four five six".split()
+        assert [word.text for word in heard.words] == words[: len(heard.words)]
+        if len(heard.words) < len(words):
+            # Behind the last word that is heard comes nothing but the space before the next.
+            end_s = len(" ".join(words[: len(heard.words)]) + " ") * FRAME_S
+            assert heard.played_s == pytest.approx(end_s)
+            assert sum(map(len, parts)) == pytest.approx(max(taken, end_s * RATE))
         assert session.state is State.INTERRUPTED
 
 
@@ -326,10 +335,14 @@ async def test_a_voice_that_is_left_takes_everything_with_it() -> None:
 @run
 async def test_what_the_body_raises_comes_out_as_it_is() -> None:
     """No exception group around an error that is not ours."""
-    with pytest.raises(KeyError, match="mine"):
+
+    async def body() -> None:
         async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
             await session.push_text("abc")
             raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await body()
 
 
 @run
@@ -379,3 +392,11 @@ async def test_realtime_sessions_keep_close_to_their_listener() -> None:
             for session in (paced, fast):
                 await session.aclose()
             await asyncio.gather(*readers)
+
+
+def test_every_public_name_is_where_it_is_said_to_be() -> None:
+    """What `voicestack.realtime` promises can be imported from it, and nothing else."""
+    for name in voicestack.realtime.__all__:
+        assert getattr(voicestack.realtime, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = voicestack.realtime.Nothing

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from voicestack.onnx_export.published.checkpoint import Checkpoint, CheckpointError
 from voicestack.onnx_export.published.codec_export import export_codec
+from voicestack.runtime.published.codec_decoder import CodecDecoder
+from voicestack.runtime.published.codec_encoder import CodecEncoder
 from voicestack.runtime.published.codec_info import POSITION, RING, CodecGraph
 from voicestack.runtime.sessions import Array, open_session
 
@@ -83,6 +85,27 @@ def test_the_graphs_are_valid_and_small(case: CodecCase) -> None:
         }
         assert held == {graph.weights_file}
         assert (case.folder / graph.weights_file).stat().st_size > 50_000
+
+
+def test_half_precision_weights_halve_the_files_and_hardly_change_sound_and_codes(
+    case: CodecCase, tmp_path: Path
+) -> None:
+    """The error of the sound is 60 dB below it, and nearly all stacks are the same in all layers."""
+    half = CodecCase(case.name, tmp_path, export_codec(Checkpoint.open(DATA / case.name), tmp_path, "float16"), {})
+    for graph in (case.info.decoder, case.info.encoder):
+        sizes = [(each.folder / graph.weights_file).stat().st_size for each in (half, case)]
+        assert sizes[0] < sizes[1] * 0.51
+    random = np.random.default_rng(0)
+    codes = random.integers(0, case.info.codebook_size, (60, case.info.n_vq))
+    noise = random.normal(0, 0.1, (200 * case.info.hop, case.info.channels)).astype(np.float32)
+    sounds, stacks = [], []
+    for each in (half, case):
+        decoder = CodecDecoder.load(each.folder, each.info)
+        sounds.append(decoder.decode([decoder.begin()], [codes])[0])
+        stacks.append(CodecEncoder.load(each.folder, each.info).encode_clip(noise))
+    error = np.square(sounds[0] - sounds[1]).mean() / np.square(sounds[1]).mean()
+    assert 0 < error < 1e-6
+    assert (stacks[0] == stacks[1]).all(axis=1).mean() > 0.95
 
 
 def published(name: str) -> tuple[dict[str, Any], Tensors]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from generator_cases import CAPACITY, CASES, DELAYED, LOCALS, checkpoint, exported, generate, greedy, opened, prompts
+from generator_cases import CAPACITY, CASES, DELAYED, LOCALS, checkpoint, generate, greedy, opened, prompts
 from generator_cases import reference as arrays_of
+from numpy.typing import NDArray
 from published_bundles import DATA
 
 from voicestack.onnx_export.cli import export, verify
@@ -120,6 +121,11 @@ def test_idle_streams_between_others_stay_as_they_are(case: str) -> None:
     np.testing.assert_allclose(hidden, [expected[i] for i in (8, 9, 3)], rtol=0, atol=1e-5)
 
 
+def three_rows(bundle: PublishedBundle) -> list[NDArray[np.int64]]:
+    generator = bundle.generator(capacity=CAPACITY)
+    return generate(generator, generator.prefill(prompts("nano", "clone"), greedy()), 3)[0].rows
+
+
 def test_a_bundle_for_cuda_says_so_and_runs_on_the_cpu_with_a_warning(tmp_path: Path) -> None:
     """Target, floor and number format are in the manifest; in float16 the hidden states stay close."""
     pytest.importorskip("torch")
@@ -130,6 +136,5 @@ def test_a_bundle_for_cuda_says_so_and_runs_on_the_cpu_with_a_warning(tmp_path: 
     bundle = PublishedBundle.load(out)
     assert bundle.generator_info.computes_in is Number.FLOAT16
     with pytest.warns(RuntimeWarning, match=r"exported for CUDA, and this ONNX Runtime .* runs on the CPU"):
-        generator = bundle.generator(capacity=CAPACITY)
-        assert generate(generator, generator.prefill(prompts("nano", "clone"), greedy()), 3)[0].rows
+        assert three_rows(bundle)
     assert verify([str(out), "--against", str(DATA / "nano")]) == 0

@@ -42,12 +42,15 @@ def test_both_parts_and_a_reference_at_once(capsys: Capture) -> None:
     assert all(part in told for part in ("gen_clone_codes", "hidden, ", "pcm, ", "all ok"))
 
 
-def test_half_precision_is_measured_with_a_limit_of_its_own(tmp_path: Path, capsys: Capture) -> None:
-    """Its stored weights are the rounded ones, exactly."""
+@pytest.mark.parametrize(("case", "graph"), [("nano", "backbone.onnx"), ("codec_nano", "codec_encoder.onnx")])
+def test_half_precision_is_measured_with_a_limit_of_its_own(
+    case: str, graph: str, tmp_path: Path, capsys: Capture
+) -> None:
+    """Its stored weights are the rounded ones, exactly; of a generator and of a codec."""
     out = tmp_path / "half"
-    assert export([str(DATA / "nano"), str(out), "--dtype", "float16"]) == 0
-    assert verify([str(out), "--against", str(DATA / "nano")]) == 0
-    assert "ok      identical           backbone.onnx" in "\n".join(lines_of(capsys))
+    assert export([str(DATA / case), str(out), "--dtype", "float16"]) == 0
+    assert verify([str(out), "--against", str(DATA / case)]) == 0
+    assert f"ok      identical           {graph}" in "\n".join(lines_of(capsys))
 
 
 @pytest.mark.parametrize(

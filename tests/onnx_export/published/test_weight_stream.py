@@ -54,8 +54,9 @@ def test_a_value_that_float16_cannot_hold_is_named(tmp_path: Path) -> None:
         stream.place("big", np.full((3, 3), 1e5, np.float32))
 
 
+@pytest.mark.parametrize("bits", [None, 8, 4])
 @pytest.mark.parametrize("case", CASES)
-def test_few_tensors_are_in_memory_at_once(case: str, tmp_path: Path) -> None:
+def test_few_tensors_are_in_memory_at_once(case: str, bits: int | None, tmp_path: Path) -> None:
     """However many there are: never more than the three that are packed into one, and the next."""
     source, alive, most = checkpoint(case), 0, 0
 
@@ -72,7 +73,7 @@ def test_few_tensors_are_in_memory_at_once(case: str, tmp_path: Path) -> None:
         return array
 
     with WeightStream(tmp_path / "w.bin") as stream:
-        build_backbone(StreamedGraph("backbone", stream, load), read_config(source))
+        build_backbone(StreamedGraph("backbone", stream, load, bits=bits), read_config(source))
     assert 1 <= most <= 4
 
 

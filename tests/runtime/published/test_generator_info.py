@@ -40,6 +40,8 @@ def test_info_survives_json(case: str, tmp_path: Path) -> None:
         ("head_depths", [], r"field generator\.head_depths must be rising"),
         ("backbone", [], r"field generator\.backbone must be an object"),
         ("ids", {}, r"field generator\.ids\.pad is missing"),
+        ("takes_query_lengths", 1, r"field generator\.takes_query_lengths must be true or false, got 1"),
+        ("computes_in", "int8", r"field generator\.computes_in must be one of float32, float16, got 'int8'"),
         ("extra", 1, r"field generator\.extra is not known"),
     ],
 )
@@ -47,6 +49,13 @@ def test_a_wrong_field_is_named(place: str, value: Any, message: str) -> None:
     """One BundleError with the file and the field."""
     with pytest.raises(BundleError, match=rf"bundle\.json: {message}"):
         GeneratorInfo.from_json({**fields(), place: value}, HERE)
+
+
+def test_fields_that_older_files_lack_have_their_old_meaning() -> None:
+    """The number of new rows is taken, and float32 computed in."""
+    data = fields()
+    del data["takes_query_lengths"], data["computes_in"]
+    assert GeneratorInfo.from_json(data, HERE) == exported("nano")[1]
 
 
 def test_a_missing_field_and_a_broken_file_are_told(tmp_path: Path) -> None:

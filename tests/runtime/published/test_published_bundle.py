@@ -55,7 +55,7 @@ def test_each_generator_goes_with_the_codec_it_was_trained_for(case: str, codec:
 @pytest.mark.parametrize(
     "field",
     ["format", "format_version", "name", "dtype", "generator", "codec", "tokenizer", "files", "onnxruntime_floor"]
-    + ["licence", "provenance"],
+    + ["licence", "provenance", "target", "quantisation"],
 )
 def test_every_missing_field_is_named(field: str, tmp_path: Path) -> None:
     """Whichever is missing."""
@@ -71,6 +71,14 @@ def test_every_missing_field_is_named(field: str, tmp_path: Path) -> None:
         ({"more": 1}, "field more is not known"),
         ({"name": 3}, "field name must be a string"),
         ({"dtype": "int4"}, "field dtype must be one of float32, float16"),
+        ({"target": "tpu"}, "field target must be one of cpu, cuda, got 'tpu'"),
+        ({"target": None}, "field target must be a string"),
+        ({"quantisation": {}}, "field quantisation.bits is missing"),
+        (
+            {"quantisation": {"bits": 3, "block_size": 32, "errors": {}}},
+            "field quantisation.bits must be 4 or 8",
+        ),
+        ({"quantisation": {"bits": 8, "block_size": 32, "errors": {"x": ""}}}, "field quantisation.errors.x must be"),
         ({"generator": None}, "field generator must be an object where codec is null"),
         ({"generator": []}, "field generator must be an object"),
         ({"generator": {}}, "field generator.family is missing"),

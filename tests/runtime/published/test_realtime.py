@@ -114,6 +114,38 @@ def test_an_interrupted_turn_is_forgotten_from_what_was_heard_on(generated: int,
     np.testing.assert_array_equal(codes[0], codes[1])
 
 
+@pytest.mark.parametrize("frames", [0, 1, 7, 40])
+def test_a_turn_that_is_rolled_back_leaves_nothing(frames: int) -> None:
+    """The caches are as long as before its rows, and the next turn gives what it would have given."""
+    arrays, states, codes = reference("realtime"), [], []
+    for interrupted in (False, True):
+        generator = realtime()
+        stream = generator.prefill([arrays["turn1_ids"]], greedy(1.1))[0]
+        speak(generator, stream, arrays["text1"], 7)
+        before = generator.table.fed(stream)
+        if interrupted:
+            generator.next_turn(stream, arrays["turn2_ids"])
+            if frames:
+                speak(generator, stream, arrays["text1"], frames)
+            generator.roll_back(stream)
+            assert generator.table.fed(stream) == before
+            assert generator.step([stream]) == [None]
+        generator.next_turn(stream, arrays["turn2_ids"])
+        states.append(stream.hidden)
+        codes.append(speak(generator, stream, arrays["text2"], 5))
+    np.testing.assert_array_equal(states[0], states[1])
+    np.testing.assert_array_equal(codes[0], codes[1])
+
+
+def test_a_first_turn_that_is_rolled_back_leaves_its_prompt() -> None:
+    """What `prefill` was given is no turn."""
+    generator, arrays = realtime(), reference("realtime")
+    stream = generator.prefill([arrays["turn1_ids"]], greedy())[0]
+    speak(generator, stream, arrays["text1"], 3)
+    generator.roll_back(stream)
+    assert generator.table.fed(stream) == len(arrays["turn1_ids"])
+
+
 def test_a_stream_that_is_full_does_not_harm_the_one_beside_it() -> None:
     """The step fails as a whole; without the full stream the other goes on as if nothing had been."""
     generator, arrays = realtime(), reference("realtime")
