@@ -1,7 +1,7 @@
 """A language model writes, the voice speaks along, a person barges in: `python demos/assistant.py --out talk.wav`.
 
 Words are printed as they are heard. The "model" is a script that writes a token every 60 ms; put a real one in its
-place, anything that yields strings will do. The WAV file holds what a listener in the room would have recorded.
+place, anything that yields strings will do. The WAV file holds what a listener in the room would have heard.
 """
 
 import argparse
@@ -24,13 +24,12 @@ REPLY = (
 )
 BARGE_IN, AFTER_S = "Wait, can we make it Friday?", 3.0
 NEXT_REPLY = "Of course. Friday at 3:30 it is."
-TOKEN_EVERY_S = 0.06
 
 
 async def language_model(reply: str) -> AsyncIterator[str]:
     """The reply, a few letters at a time, as slowly as a language model writes."""
     for start in range(0, len(reply), 4):
-        await asyncio.sleep(TOKEN_EVERY_S)
+        await asyncio.sleep(0.06)
         yield reply[start : start + 4]
 
 
@@ -42,16 +41,28 @@ class Room:
         self.pcm: NDArray[np.float32] = np.zeros(0, np.float32)
 
     def play(self, chunk: Chunk) -> float:
-        """Queue a chunk; returns the moment at which it sounds."""
-        silence = round((time.monotonic() - self.began_s) * self.rate) - len(self.pcm)
-        self.pcm = np.concatenate([self.pcm, np.zeros(max(0, silence), np.float32)])
-        sounds_s = self.began_s + len(self.pcm) / self.rate
-        self.pcm = np.concatenate([self.pcm, chunk.pcm])
-        return sounds_s
+        """Queue a chunk, behind silence if there was nothing to play; returns the moment at which it sounds."""
+        silence = max(0, round((time.monotonic() - self.began_s) * self.rate) - len(self.pcm))
+        begins = len(self.pcm) + silence
+        self.pcm = np.concatenate([self.pcm, np.zeros(silence, np.float32), chunk.pcm])
+        return self.began_s + begins / self.rate
 
     def stop(self) -> None:
         """Drop what has not been heard yet: the other half of a barge-in."""
         self.pcm = self.pcm[: round((time.monotonic() - self.began_s) * self.rate)]
+
+
+async def speak(session: Session, room: Room, reply: str) -> None:
+    """Push a reply while it is written, play it, and print each word when it is heard."""
+    began_s = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write(session, reply), name="writer")
+        async for chunk in session.audio():
+            sounds_s = room.play(chunk)
+            if not chunk.start_s:
+                print(f"[first audio after {time.monotonic() - began_s:.2f} s, the model still writes]")
+            for word in chunk.words:
+                group.create_task(show(word, sounds_s + word.start_s - chunk.start_s), name="word")
 
 
 async def write(session: Session, reply: str) -> None:
@@ -61,51 +72,32 @@ async def write(session: Session, reply: str) -> None:
     await session.flush()
 
 
-async def listen(session: Session, room: Room) -> None:
-    """Play a reply to its end, and print each word when it is heard."""
-    asked_s, first = time.monotonic(), True
-    async with asyncio.TaskGroup() as group:
-        async for chunk in session.audio():
-            sounds_s = room.play(chunk)
-            if first:
-                print(f"[first audio after {time.monotonic() - asked_s:.2f} s, the model still writes]")
-                first = False
-            for word in chunk.words:
-                delay_s = sounds_s + word.start_s - chunk.start_s - time.monotonic()
-                group.create_task(show(session, word, delay_s), name="word")
+async def show(word: WordTiming, at_s: float) -> None:
+    """Print a word at its time."""
+    await asyncio.sleep(max(0.0, at_s - time.monotonic()))
+    print(word.text, end=" ", flush=True)
 
 
-async def show(session: Session, word: WordTiming, delay_s: float) -> None:
-    """Print a word at its time, if it was heard at all."""
-    await asyncio.sleep(max(0.0, delay_s))
-    if word in session.heard().words:
-        print(word.text, end=" ", flush=True)
-
-
-async def main() -> None:
+async def main(out: Path | None) -> None:
     """One reply that is interrupted, and the next."""
-    parser = argparse.ArgumentParser(description="A scripted assistant that is interrupted.")
-    parser.add_argument("--out", type=Path, metavar="FILE.wav", help="write what was heard")
-    options = parser.parse_args()
     async with Voice.load() as voice, voice.session(sampling=SamplingParams(seed=1)) as session:
         room = Room(session.sample_rate_hz)
         async with asyncio.TaskGroup() as group:
-            writer = group.create_task(write(session, REPLY), name="writer")
-            group.create_task(listen(session, room), name="listener")
+            speaking = group.create_task(speak(session, room, REPLY), name="assistant")
             await asyncio.sleep(AFTER_S)
-            writer.cancel()
+            speaking.cancel()  # with its writer: the model shall stop, too
             heard = await session.interrupt()
             room.stop()
-        print(f"\n[{BARGE_IN!r} - it had said {heard.played_ms:.0f} ms: {heard.text!r}]")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(write(session, NEXT_REPLY), name="writer")
-            group.create_task(listen(session, room), name="listener")
+        print(f"\n[{BARGE_IN} It had said, in {heard.played_ms:.0f} ms: {heard.text!r}]")
+        await speak(session, room, NEXT_REPLY)
         print()
-    if options.out:
-        with wave.open(str(options.out), "wb") as file:
+    if out:
+        with wave.open(str(out), "wb") as file:
             file.setparams((1, 2, room.rate, 0, "NONE", ""))
             file.writeframes((np.clip(room.pcm, -1, 1) * 32767).astype("<i2").tobytes())
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(description="A scripted assistant that is interrupted.")
+    parser.add_argument("--out", type=Path, metavar="FILE.wav", help="write what was heard")
+    asyncio.run(main(parser.parse_args().out))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -106,7 +107,7 @@ class Voice:
         self._worker, self._scheduler = worker, scheduler
         self.metrics.capacity.set_function(self.capacity)
         for state in State:
-            self.metrics.sessions.labels(state).set_function(lambda state=state: self._count(state))
+            self.metrics.sessions.labels(state).set_function(partial(self._count, state))
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
         lag = group.create_task(watch_loop(self.metrics, lambda: scheduler.busy_s), name="voicestack-loop-lag")
         self._stack.callback(lag.cancel)

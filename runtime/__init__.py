@@ -4,13 +4,14 @@ from .bundle import Bundle, default_voice_path
 from .chunk import Chunk, WordTiming
 from .codec import Codec, CodecState
 from .cued_feed import CuedFeed, WordCue
-from .engine import Engine, Event, StepResult
+from .engine import Engine
 from .ensemble import Advance, Advanced, Ensemble, Utterance
 from .errors import BundleError, CapacityError, InputError, StateError, VoicestackError
 from .history import HistoryPolicy
 from .manifest import Manifest
 from .sampling import SamplingParams
 from .speaker import Speaker
+from .step_result import Event, StepResult
 from .stream import Stream, StreamSpec
 from .warm_up import WarmUp
 

@@ -84,7 +84,8 @@ class Backbone:
 
     def hidden(self, row: int) -> FloatArray:
         """The hidden state [d_model] of the last position of a row."""
-        return self._hidden[row].copy()
+        hidden: FloatArray = self._hidden[row].copy()
+        return hidden
 
     def _append(self, call: _Call, first: int, counts: list[int]) -> None:
         """Append so many positions to each row from `first` on."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Event
+from .step_result import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ steps make no new frame and finish the last ones.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
@@ -24,39 +22,10 @@ from .history_upkeep import age
 from .kv_cache import KVCache
 from .sampling import head_settings, uniforms
 from .stack_head import HeadRow, StackHead
+from .step_result import Event, StepResult, failure, note, text_row
 from .stream import Stream, StreamSpec, require_depth
 
 MIN_CAPACITY = 1 + names.PRIMER_TOKENS
-
-
-class Event(StrEnum):
-    """What a step did to a stream.
-
-    It made a frame; made none, but deepened those before (only behind the end of a delay voice's speech); found no text
-    to go on with; saw the end, with nothing left to come; cut a runaway off; or could not be made.
-    """
-
-    SPOKEN = "spoken"
-    DEEPENED = "deepened"
-    PARKED = "parked"
-    ENDED = "ended"
-    CAPPED = "capped"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """What a step did to one stream.
-
-    `codes` int64 [depth]: with a local head the stack of the frame that was SPOKEN. With a delay head what the step
-    drew, one layer each of several frames, null where there is no such frame; None when it drew nothing. The frames
-    are in `stream.line`. `error` is why it FAILED.
-    """
-
-    stream: Stream
-    event: Event
-    codes: IntArray | None = None
-    error: Exception | None = None
 
 
 class Engine:
@@ -218,7 +187,7 @@ class Engine:
             try:
                 stream.hidden = self._backbone.prefill(_row(stream), text_ids, stream.stack)
             except Exception as error:
-                failed.append(_failed(stream, error))
+                failed.append(failure(stream, error))
                 continue
             if stream.history is not None:
                 stream.history.prefix(text_ids, stream.stack)
@@ -229,7 +198,7 @@ class Engine:
         if not streams:
             return []
         rows = [_row(stream) for stream in streams]
-        text_ids = [_text_row(stream) for stream in streams]
+        text_ids = [text_row(stream) for stream in streams]
         codes = [stream.stack for stream in streams]
         before = [self._cache.lengths[row] for row in rows]
         states: list[FloatArray | Exception] = []
@@ -244,7 +213,7 @@ class Engine:
         failed: list[StepResult] = []
         for stream, state, ids in zip(streams, states, text_ids, strict=True):
             if isinstance(state, Exception):
-                failed.append(_failed(stream, state))
+                failed.append(failure(stream, state))
                 continue
             stream.hidden = state
             if stream.history is not None:
@@ -271,66 +240,19 @@ class Engine:
             except Exception:
                 results += [self._draw_alone(depth, *pair) for pair in zip(group, rows, strict=True)]
                 continue
-            results += map(_note, group, *drawn)
+            results += map(note, group, *drawn)
         return results
 
     def _draw_alone(self, depth: int, stream: Stream, row: HeadRow) -> StepResult:
         try:
             (channel,), (codes,) = self._head.draw(depth, [row])
         except Exception as error:
-            return _failed(stream, error)
-        return _note(stream, channel, codes)
+            return failure(stream, error)
+        return note(stream, channel, codes)
 
     def _head_row(self, stream: Stream) -> HeadRow:
         drawn = uniforms(stream.draws, self._manifest.n_vq)
         return HeadRow(stream.hidden, drawn, stream.feed.channel_bias, stream.recent, stream.settings, stream.residuals)
-
-
-def _text_row(stream: Stream) -> Row:
-    """The text side of the next row of a stream that has begun."""
-    if stream.flushing and stream.line is not None:
-        return stream.feed.flush_row(stream.line.steps)
-    return stream.feed.rows()[0]
-
-
-def _note(stream: Stream, channel: int, codes: IntArray) -> StepResult:
-    """Write what was drawn into its stream."""
-    if stream.line is not None:
-        return _note_delayed(stream, stream.line, channel, codes)
-    stream.feed.heed(channel)
-    if stream.feed.ended:
-        stream.done = True
-        return StepResult(stream, Event.ENDED)
-    _remember(stream, codes)
-    stream.recent[: stream.depth, stream.feed.frames % names.PENALTY_WINDOW] = codes
-    return StepResult(stream, Event.SPOKEN, codes)
-
-
-def _note_delayed(stream: Stream, line: DelayLine, channel: int, codes: IntArray) -> StepResult:
-    """Write a column of the delay line into its stream."""
-    if not stream.feed.ended:
-        stream.feed.heed(channel)
-    if stream.feed.ended:
-        line.end()
-    line.take(codes)
-    line.remember(stream.recent)
-    drawn = line.row[: stream.depth].copy()
-    _remember(stream, drawn)
-    stream.done = line.complete
-    event = Event.ENDED if stream.done else Event.DEEPENED if stream.feed.ended else Event.SPOKEN
-    return StepResult(stream, event, drawn)
-
-
-def _remember(stream: Stream, codes: IntArray) -> None:
-    """Set what the backbone is told of the last step: no more than the newest band of its history keeps."""
-    depth = stream.depth if stream.history is None else stream.history.depths[0]
-    stream.stack[:depth] = codes[:depth]
-
-
-def _failed(stream: Stream, error: Exception) -> StepResult:
-    """The end of a stream that cannot go on."""
-    stream.done = True
-    return StepResult(stream, Event.FAILED, error=error)
 
 
 def _row(stream: Stream) -> int:

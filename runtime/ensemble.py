@@ -11,9 +11,10 @@ from enum import StrEnum
 from .bundle import Bundle
 from .chunk import Chunk
 from .codec import Codec
-from .engine import Engine, Event, StepResult
+from .engine import Engine
 from .sentence_sound import Progress, SentenceSound, Studio
 from .speaker import require_warm_up
+from .step_result import Event, StepResult
 from .stream import Stream, StreamSpec, require_depth
 from .text.frontend import TextFrontEnd
 from .text.lexicon import Lexicon

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from .chunk import Chunk, WordTiming
 from .codec import Codec, CodecState
-from .engine import Event, StepResult
 from .manifest import Manifest
+from .step_result import Event, StepResult
 from .stream import Stream
 from .warm_up import Estimate, Lead, Need, Pace, WarmUp, frames_due
 

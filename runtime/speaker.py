@@ -13,12 +13,13 @@ from .bundle import Bundle
 from .checks import require_number
 from .chunk import Chunk
 from .codec import Codec
-from .engine import Engine, Event
+from .engine import Engine
 from .errors import InputError
 from .manifest import Manifest
 from .sampling import SamplingParams
 from .script import Script
 from .sentence_sound import Progress, SentenceSound, Studio
+from .step_result import Event
 from .stream import Stream, StreamSpec, require_depth
 from .text import numbers
 from .text.frontend import TextFrontEnd

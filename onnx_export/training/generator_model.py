@@ -207,6 +207,7 @@ LAYER_STACKS = ("local_out", "local_code_in", "delay_out", "delay_residual")
 def _silence(layers: nn.ModuleList) -> None:
     """Let every layer begin as the identity."""
     for layer in layers:
+        assert isinstance(layer, Layer)
         nn.init.zeros_(layer.o.weight)
         nn.init.zeros_(layer.down.weight)
 

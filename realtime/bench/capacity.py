@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What holding means. ttfa_p95_ms: p95 TTFA is at most that; underrun_share: so many of the sessions may run dry."""
+    """What holding means. ttfa_p95_ms: what p95 TTFA may be; underrun_share: the share of sessions that may run dry."""
 
     ttfa_p95_ms: float = 250.0
     underrun_share: float = 0.0
@@ -49,7 +49,7 @@ class Probe:
 
     def data(self) -> dict[str, object]:
         """As it is written to JSON."""
-        return asdict(self) | {"holds": self.holds}
+        return {**asdict(self), "holds": self.holds}
 
 
 def judged(report: Mapping[str, Any], sessions: int, demand: Demand) -> Probe:

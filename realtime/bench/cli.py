@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -182,8 +182,8 @@ def _throughput(options: argparse.Namespace, setup: Setup) -> int:
     print(f"voice {bundle.manifest.name}, depth {depth}: engine and codec, chunks of 4 frames")
     for size, rate in rates.items():
         print(
-            f"  {size:>3} stream{'s' if size > 1 else ' '}  {rate:>8.1f} frames/s, {rate / frame_rate:>6.1f} times real "
-            f"time, {rate / rates[1]:.2f} times one by one"
+            f"  {size:>3} stream{'s' if size > 1 else ' '}  {rate:>8.1f} frames/s, {rate / frame_rate:>6.1f} times "
+            f"real time, {rate / rates[1]:.2f} times one by one"
         )
     _write(
         options,

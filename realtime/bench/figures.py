@@ -38,7 +38,12 @@ def summary(values: Iterable[float | None], scale: float = 1000.0, digits: int =
 
 def stage_times(stages: Stages) -> dict[str, float] | None:
     """How long each of STAGES took, in seconds; they add up to the first audible sample. None if it never came."""
-    opened_s, step_s, frame_s, chunk_s = stages.opened_s, stages.first_step_s, stages.first_frame_s, stages.first_chunk_s
+    opened_s, step_s, frame_s, chunk_s = (
+        stages.opened_s,
+        stages.first_step_s,
+        stages.first_frame_s,
+        stages.first_chunk_s,
+    )
     taken_s, audible_s = stages.first_taken_s, stages.audible_s
     if opened_s is None or step_s is None or frame_s is None or chunk_s is None:
         return None

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from voicestack.runtime import InputError
 
+from ..meter import mono
+
 PCM_RATE_HZ = 24_000
 """What `response_format: pcm` means there: 24 kHz, 16 bit, one channel, no header."""
 _PCM16 = 1
@@ -27,8 +29,8 @@ class SoundParser:
         if not self._in_samples and not self._header():
             return np.zeros(0, np.float32)
         whole = len(self._rest) // (2 * self._channels) * 2 * self._channels
-        samples, self._rest = np.frombuffer(self._rest[:whole], "<i2"), self._rest[whole:]
-        return (samples.reshape(-1, self._channels).mean(axis=1) / 32768).astype(np.float32)
+        samples, self._rest = np.frombuffer(self._rest[:whole], "<i2").astype(np.float32), self._rest[whole:]
+        return mono(samples.reshape(-1, self._channels) / np.float32(32768))
 
     def _header(self) -> bool:
         """Read past a WAV header; false when more bytes are needed for that."""

@@ -92,13 +92,14 @@ class _Impatient:
         """Begin a reply, listen for a while, break it off; returns when, None if it had ended by then."""
         found, record = self._found, Record(_UNMEASURED)
         writer = Writer(next(self._texts), self._tokens_per_s, self._clock)
+        sounded = asyncio.Event()
+        hearing_call = hear_reply(self._conversation, writer, record, self._clock, sounded.set)
         async with asyncio.TaskGroup() as group:
-            hearing = group.create_task(
-                hear_reply(self._conversation, writer, record, self._clock), name="voicestack-bench-barge-in"
-            )
+            hearing = group.create_task(hearing_call, name="voicestack-bench-barge-in")
+            # One that ends without a sound is not waited for either.
+            hearing.add_done_callback(lambda _: sounded.set())
             async with asyncio.timeout(_FIRST_SOUND_S):
-                while not record.arrivals_s and not hearing.done():
-                    await asyncio.sleep(0.002)
+                await sounded.wait()
             await asyncio.sleep(self._draws.uniform(*_LISTENS_S))
             if hearing.done():
                 found.missed += 1

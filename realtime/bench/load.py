@@ -20,8 +20,10 @@ _BACK_OFF_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """The load. sessions speak without a pause for `seconds`, beginning within `spread_s`; or, with `rate_per_s`, one
-    reply is asked for at each arrival. tokens_per_s: how fast a reply is written; None: it is there at once.
+    """Who speaks, and how.
+
+    sessions: so many speak without a pause for `seconds`, beginning within `spread_s`. rate_per_s: instead of these, so
+    many come a second, each for one reply. tokens_per_s: how fast a reply is written; None: it is there at once.
     """
 
     sessions: int = 1

@@ -27,7 +27,7 @@ def draw(report: Mapping[str, Any], records: Sequence[Record], began_s: float, p
 
     figure = Figure(figsize=(11, 7.2), layout="constrained", dpi=120)
     figure.suptitle(_title(report), fontsize=11, color=_INK)
-    axes = figure.subplot_mosaic([["waterfall", "ttfa"], ["lead", "lead"]])
+    axes: dict[str, Any] = figure.subplot_mosaic([["waterfall", "ttfa"], ["lead", "lead"]])
     spoken = [record for record in records if record.outcome is not Outcome.REFUSED]
     _waterfall(axes["waterfall"], report)
     _ttfa(axes["ttfa"], report, spoken)
@@ -42,7 +42,8 @@ def _title(report: Mapping[str, Any]) -> str:
     who = f"{load['sessions']} sessions" if load["arrival"] == "closed" else f"arrivals {load['arrival']}/s"
     text = "text at once" if load["text_rate"] is None else f"text at {load['text_rate']:g} tokens/s"
     depth = f", depth {target['depth']}" if target["depth"] else ""
-    return f"{target['name']} {target['voice'] or ''}{depth}: {who}, {text}\n{machine['cpu']}, {machine['cores_allowed']} cores"
+    where = f"{machine['cpu']}, {machine['cores_allowed']} cores"
+    return f"{target['name']} {target['voice'] or ''}{depth}: {who}, {text}\n{where}"
 
 
 def _waterfall(axes: Any, report: Mapping[str, Any]) -> None:
@@ -106,7 +107,7 @@ def _lead(axes: Any, report: Mapping[str, Any], spoken: Sequence[Record], began_
                 axes.plot(times, [lead for _, lead in record.leads], color=_MAIN, linewidth=0.5, alpha=0.5)
     seconds = report["lead_s"]
     if dry := [at_s - began_s for record in spoken for at_s, lead_s in record.leads[2::2] if not lead_s]:
-        axes.plot(dry, [0.0] * len(dry), "x", color=_OTHER, clip_on=False, zorder=4, label=f"ran dry, {len(dry)} times")
+        axes.plot(dry, [0.0] * len(dry), "x", color=_OTHER, clip_on=False, zorder=4, label=f"came too late, {len(dry)} chunks")
     if seconds:
         times = [second["at_s"] + 0.5 for second in seconds]
         low, middle, high = ([second[name] for second in seconds] for name in ("p5", "p50", "p95"))

@@ -53,9 +53,18 @@ class Record:
         return [later - earlier for earlier, later in zip(self.arrivals_s, self.arrivals_s[1:], strict=False)]
 
 
-async def hear_reply(conversation: Conversation, writer: Writer, record: Record, clock: Callable[[], float]) -> float:
-    """Have a reply spoken and fill its record, also when it is broken off; returns the lead that is left at its end."""
-    listener = _Listener(record, clock)
+async def hear_reply(
+    conversation: Conversation,
+    writer: Writer,
+    record: Record,
+    clock: Callable[[], float],
+    on_sound: Callable[[], None] = lambda: None,
+) -> float:
+    """Have a reply spoken and fill its record, also when it is broken off; returns the lead that is left at its end.
+
+    `on_sound` is called with each chunk.
+    """
+    listener = _Listener(record, clock, on_sound)
     try:
         await conversation.speak(writer.write(), listener.hear)
         record.outcome = Outcome.FINISHED
@@ -68,8 +77,8 @@ async def hear_reply(conversation: Conversation, writer: Writer, record: Record,
 class _Listener:
     """Follows the sound of one reply."""
 
-    def __init__(self, record: Record, clock: Callable[[], float]) -> None:
-        self._record, self._clock = record, clock
+    def __init__(self, record: Record, clock: Callable[[], float], on_sound: Callable[[], None]) -> None:
+        self._record, self._clock, self._on_sound = record, clock, on_sound
         self._meter: Meter | None = None
         self._starved_s = 0.0
 
@@ -94,6 +103,7 @@ class _Listener:
         record.leads.append((now_s, meter.lead_s(now_s)))
         record.arrivals_s.append(now_s)
         record.depths.update(sound.depths)
+        self._on_sound()
 
     def lead_s(self) -> float:
         """How long what has arrived still plays."""

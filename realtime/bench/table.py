@@ -94,9 +94,10 @@ def _continuity(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _cost(report: Mapping[str, Any]) -> Iterator[str]:
+    work = "work" if "overhead" in report else "answering"
     yield (
-        f"speed     RTF {_plain(report['rtf'])} (seconds of {'work' if 'overhead' in report else 'answering'} per second "
-        f"of audio), {report['audio_s_per_s']:g} s of audio per second"
+        f"speed     RTF {_plain(report['rtf'])} (seconds of {work} per second of audio), "
+        f"{report['audio_s_per_s']:g} s of audio per second"
     )
     if "overhead" in report:
         overhead, batch = report["overhead"], report["batch"]
@@ -108,8 +109,8 @@ def _cost(report: Mapping[str, Any]) -> Iterator[str]:
     lag, rss = report["loop_lag_ms"], report["rss_mb"]
     yield f"loop lag  p99 {_plain(lag['p99'])} ms, max {_plain(lag['max'])} ms"
     yield (
-        f"process   {report['cpu_s']:g} s of CPU in {report['wall_s']:g} s, memory {_plain(rss['start'])} MB at the start, "
-        f"{_plain(rss['peak'])} MB at most"
+        f"process   {report['cpu_s']:g} s of CPU in {report['wall_s']:g} s, memory {_plain(rss['start'])} MB at the "
+        f"start, {_plain(rss['peak'])} MB at most"
     )
 
 

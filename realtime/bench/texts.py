@@ -9,7 +9,7 @@ from importlib.resources import files
 
 def fixture_replies() -> tuple[str, ...]:
     """Replies of an assistant, one to four sentences each; the same in every copy of this version."""
-    text = (files(__package__) / "replies.txt").read_text("utf-8")
+    text = (files("voicestack.realtime.bench") / "replies.txt").read_text("utf-8")
     return tuple(line for line in text.splitlines() if line)
 
 

@@ -8,8 +8,8 @@ from types import TracebackType
 import numpy as np
 
 from ..checks import whole
-from ..engine import Event
 from ..errors import CapacityError, InputError
+from ..step_result import Event
 from .codec_decoder import CodecDecoder
 from .generator_info import Family
 from .prompt_memory import PromptMemory

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import whole
-from ..engine import Event
 from ..errors import BundleError, InputError
+from ..step_result import Event
 from .bundle import PublishedBundle
 from .codec_encoder import CodecEncoder
 from .conversation import Conversation, check_turn

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Event
+from ..step_result import Event
 from .codec_decoder import CodecDecoder
 from .codec_stream import CodecState, FloatArray
 from .generator_info import Family, GeneratorInfo

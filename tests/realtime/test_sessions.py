@@ -35,6 +35,11 @@ async def voice_of(worker: ScriptedWorker, **config: object) -> AsyncIterator[Vo
         yield voice
 
 
+def state_of(session: Session) -> State:
+    """Its state, which a checker must not take for what it was before."""
+    return session.state
+
+
 def expected(key: int, text: str) -> np.ndarray:
     return np.repeat(np.array([sound_of(key, f, c) for f, c in enumerate(text)], np.float32), FRAME)
 
@@ -57,14 +62,14 @@ FAST = {"lead_s": (50.0, 60.0), "queue_s": 100.0}
 async def test_text_in_pieces_comes_out_as_one_utterance_to_its_end() -> None:
     """What is pushed piece by piece is heard once, in order, and `audio` ends behind `flush`."""
     async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
-        assert session.state is State.IDLE
+        assert state_of(session) is State.IDLE
         for piece in ("hello ", "the", "re"):
             await session.push_text(piece)
-        assert session.state is State.SPEAKING
+        assert state_of(session) is State.SPEAKING
         await session.flush()
-        assert session.state is State.DRAINING
+        assert state_of(session) is State.DRAINING
         np.testing.assert_array_equal(await sound(session), expected(0, "hello there"))
-        assert session.state is State.IDLE
+        assert state_of(session) is State.IDLE
 
 
 @run
@@ -86,7 +91,7 @@ async def test_starved_text_parks_and_goes_on_without_a_seam() -> None:
         await session.push_text("abc")
         reader = asyncio.create_task(sound(session))
         await asyncio.sleep(0.05)
-        assert session.state is State.STARVED
+        assert state_of(session) is State.STARVED
         await session.push_text("def")
         await session.flush()
         np.testing.assert_array_equal(await reader, expected(0, "abcdef"))
@@ -99,7 +104,7 @@ async def test_a_writer_that_never_comes_back_ends_its_utterance_only() -> None:
     async with voice_of(worker, **FAST, limits=Limits(starved_s=0.1)) as voice, voice.session() as session:
         await session.push_text("abc")
         np.testing.assert_array_equal(await sound(session), expected(0, "abc"))
-        assert session.state is State.IDLE
+        assert state_of(session) is State.IDLE
         assert not worker.open or await closed_soon(worker)
         await session.push_text("de")
         await session.flush()
@@ -133,7 +138,7 @@ async def test_interrupt_tells_what_was_played_and_nothing_stale_follows() -> No
         count = len(taken)
         await listener
         assert len(taken) == count
-        assert session.state is State.INTERRUPTED
+        assert state_of(session) is State.INTERRUPTED
         # How far it is after half a second depends on the machine; what was heard of it does not.
         told = [word.text for chunk in taken for word in chunk.words if word.start_s < heard.played_s]
         assert heard.text == " ".join(told)
@@ -168,7 +173,7 @@ async def test_a_soft_interrupt_finishes_the_word() -> None:
             end_s = len(" ".join(words[: len(heard.words)]) + " ") * FRAME_S
             assert heard.played_s == pytest.approx(end_s)
             assert sum(map(len, parts)) == pytest.approx(max(taken, end_s * RATE))
-        assert session.state is State.INTERRUPTED
+        assert state_of(session) is State.INTERRUPTED
 
 
 @run
@@ -197,7 +202,7 @@ async def test_a_listener_that_leaves_gives_its_utterance_up() -> None:
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
         assert await closed_soon(worker)
-        assert session.state is State.IDLE
+        assert state_of(session) is State.IDLE
         made = worker.begun[0].made
         await asyncio.sleep(0.1)
         assert worker.begun[0].made == made < 40
@@ -237,7 +242,7 @@ async def test_one_that_fails_does_not_touch_the_others() -> None:
             np.testing.assert_array_equal(results[0], expected(0, "some words"))
             np.testing.assert_array_equal(results[2], expected(2, "some words"))
             assert isinstance(results[1], RuntimeError)
-            assert b.state is State.IDLE
+            assert state_of(b) is State.IDLE
             await b.push_text("again")
             await b.flush()
             np.testing.assert_array_equal(await sound(b), expected(3, "again"))
@@ -325,7 +330,7 @@ async def test_a_voice_that_is_left_takes_everything_with_it() -> None:
         reader = asyncio.create_task(sound(session))
         await asyncio.sleep(0.05)
     await reader
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert not worker.open
     assert worker.threads == {"voicestack-engine_0"}
     with pytest.raises(StateError, match="not loaded"):

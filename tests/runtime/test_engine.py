@@ -3,8 +3,8 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
+from voicestack.runtime import Engine, Event
 from voicestack.runtime.bundle import Bundle
-from voicestack.runtime.engine import Engine, Event
 from voicestack.runtime.errors import CapacityError, InputError
 from voicestack.runtime.guard import frame_cap
 from voicestack.runtime.sampling import SamplingParams

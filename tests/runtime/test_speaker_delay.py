@@ -9,9 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from voicestack.runtime import Bundle, Chunk, Engine, Event, InputError, SamplingParams, Speaker, Stream, WarmUp
+from voicestack.runtime import (
+    Bundle,
+    Chunk,
+    Engine,
+    Event,
+    InputError,
+    SamplingParams,
+    Speaker,
+    StepResult,
+    Stream,
+    WarmUp,
+)
 from voicestack.runtime.codec import CodecState
-from voicestack.runtime.engine import StepResult
 from voicestack.runtime.warm_up import DEFAULT_WARM_UP
 
 TEXT = "Hello there world. The cat sat on the mat, yes."

@@ -15,7 +15,7 @@ N_VQ = 4
 
 def examples(*frames: int) -> list[Example]:
     """One word each, of so many frames, whose codes all differ."""
-    words = [("hello", ("HH", "AH0", "L", "OW1"), ".")]
+    words: list[tuple[str, tuple[str, ...], str]] = [("hello", ("HH", "AH0", "L", "OW1"), ".")]
     return [
         Example(words, [0.05, 0.1, 0.2, 0.3, 0.4], 1.0, np.arange(count * N_VQ).reshape(count, N_VQ).astype(np.int16))
         for count in frames
