@@ -1,14 +1,13 @@
 """A language model writes, the voice speaks along, a person barges in: `python demos/assistant.py --out talk.wav`.
 
-Words are printed as they are heard. The "model" is a script that writes a token every 60 ms; put a real one in its
-place, anything that yields strings will do. The WAV file holds what a listener in the room would have heard.
+Words are printed as they are heard. The "model" is a script that writes a token every 60 ms; put a real one in the
+place of `write`. The WAV file holds what a listener in the room would have heard.
 """
 
 import argparse
 import asyncio
 import time
 import wave
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +23,6 @@ REPLY = (
 )
 BARGE_IN, AFTER_S = "Wait, can we make it Friday?", 3.0
 NEXT_REPLY = "Of course. Friday at 3:30 it is."
-
-
-async def language_model(reply: str) -> AsyncIterator[str]:
-    """The reply, a few letters at a time, as slowly as a language model writes."""
-    for start in range(0, len(reply), 4):
-        await asyncio.sleep(0.06)
-        yield reply[start : start + 4]
 
 
 class Room:
@@ -66,9 +58,10 @@ async def speak(session: Session, room: Room, reply: str) -> None:
 
 
 async def write(session: Session, reply: str) -> None:
-    """Push the reply while it is written."""
-    async for token in language_model(reply):
-        await session.push_text(token)
+    """The language model: a few letters at a time, pushed as slowly as it would write them."""
+    for start in range(0, len(reply), 4):
+        await asyncio.sleep(0.06)
+        await session.push_text(reply[start : start + 4])
     await session.flush()
 
 

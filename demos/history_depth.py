@@ -269,15 +269,23 @@ def draw(report: dict[str, Any], path: Path) -> None:
     for name, figures in report["policies"].items():
         for panel, band in zip(panels[0], ("1-3", "17-32"), strict=True):
             losses = [figures.get(f"nll_{band}_over_time", []), full.get(f"nll_{band}_over_time", [])]
-            panel.plot(np.subtract(*losses), marker="o", label=name)
-            panel.set(title=f"NLL of layers {band}: nats above full history", xlabel="ten seconds")
+            _over_time(panel, np.subtract(*losses), name)
+            panel.set(title=f"Held-out speech: NLL of layers {band} above that of full history", ylabel="nats")
         panels[1, 0].barh(name, figures["kv_mb_at_5_min"])
-        panels[1, 0].text(figures["kv_mb_at_5_min"], name, f" {figures['backbone_ms_at_5_min']} ms a step")
-        panels[1, 1].plot(figures.get("similarity_over_time", []), marker="o", label=name)
-    panels[1, 0].set(title="Keys and values after five minutes", xlabel="MB")
-    panels[1, 1].set(title="Likeness to the first ten seconds", xlabel="ten seconds")
-    panels[0, 0].legend()
-    figure.savefig(path, dpi=120)
+        panels[1, 0].text(figures["kv_mb_at_5_min"], name, f" {figures['backbone_ms_at_5_min']} ms", va="center")
+        _over_time(panels[1, 1], figures.get("similarity_over_time", []), name)
+    panels[1, 0].set(title="After five minutes: keys and values, and time of a backbone step", xlabel="MB")
+    panels[1, 0].margins(x=0.18)
+    panels[1, 1].set(title="Own speech: likeness to its first ten seconds", ylabel="cosine")
+    panels[0, 0].legend(title="seconds:depth, newest first")
+    figure.savefig(path, dpi=110)
+
+
+def _over_time(panel: Any, values: Any, name: str) -> None:
+    """A line of one value for each WINDOW_S."""
+    panel.plot((np.arange(len(values)) + 0.5) * WINDOW_S, values, marker="o", markersize=4, label=name)
+    panel.set(xlabel="seconds")
+    panel.grid(alpha=0.3)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The surroundings of one call, so that tests can put others in their place."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from voicestack.runtime import Bundle, SamplingParams, Speaker, default_voice_path
 
+from .bundle_kind import is_published
 from .console import Console
 from .player import Player, open_player
 from .process_age import process_age_s
@@ -18,7 +18,7 @@ from .text_pipe import TextPipe
 
 def load_voice(path: Path | None = None) -> SayVoice:
     """The voice in a bundle's folder, by default the one that ships with voicestack. Raises BundleError."""
-    if path is None or not _is_published(path):
+    if path is None or not is_published(path):
         return _load_embedded(path or default_voice_path())
     # Importing it costs 100 ms that only its users should pay.
     from .published_voice import load_published
@@ -42,15 +42,6 @@ class Desk:
     console: Console = field(default_factory=lambda: Console(sys.stdout, sys.stderr))
     clock: Callable[[], float] = time.monotonic
     process_age_s: Callable[[], float] = process_age_s
-
-
-def _is_published(path: Path) -> bool:
-    """Whether a folder's manifest is that of a published checkpoint: its format version is a text, not a number."""
-    try:
-        manifest = json.loads((path / "bundle.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return False  # loading it as the other kind tells what is wrong
-    return isinstance(manifest, dict) and isinstance(manifest.get("format_version"), str)
 
 
 def _load_embedded(path: Path) -> SayVoice:

@@ -10,6 +10,7 @@ from voicestack.runtime import (
     Advanced,
     Bundle,
     Ensemble,
+    InputError,
     SamplingParams,
     StreamSpec,
     Utterance,
@@ -35,10 +36,11 @@ class EmbeddedWorker:
 
     def __init__(self, bundle: Bundle, slots: int) -> None:
         manifest = bundle.manifest
-        self.sample_rate_hz = manifest.sample_rate_hz
+        self.sample_rate_hz, self.channels = manifest.sample_rate_hz, 1
         self.frame_s = 1 / manifest.frame_rate_hz
         self.depth = manifest.sampling.depth
-        self.sheds = manifest.head == "local"
+        self.slots = slots
+        self.sheds, self.converses = manifest.head == "local", False
         self._depths = manifest.head_depths
         self._ensemble = Ensemble(bundle, slots)
         self._utterances: dict[int, Utterance] = {}
@@ -50,12 +52,15 @@ class EmbeddedWorker:
 
     def checked(self, spec: UtteranceSpec) -> UtteranceSpec:
         """The same; InputError for what this voice cannot do."""
+        if spec.published is not None:
+            raise InputError("a manner of published checkpoints does not fit this project's own voice; leave it out")
         self._ensemble.release(self._ensemble.begin(_stream_spec(spec), spec.warm_up))
         return spec
 
     def warm_up(self, meter: CostMeter) -> None:
         """Speak in batches of every size and depth, decode chunks of every length, and note what it takes."""
         meter.prefilled(1, 1e-6)
+        self._ensemble.take_memory()
         for depth in self._depths:
             for rows in _WARM_ROWS:
                 spec = StreamSpec(SamplingParams(seed=0), depth)

@@ -27,9 +27,12 @@ class OnsetDetector:
         self._loud_run = 0
 
     def add(self, pcm: NDArray[np.float32]) -> None:
-        """Listen to the next samples. pcm: float32 [samples] in [-1, 1]."""
+        """Listen to the next samples. pcm: float32 [samples], or [samples, channels], in [-1, 1]."""
         if self.onset_sample is not None:
             return
+        if pcm.ndim > 1:
+            # As loud as its channels are on average.
+            pcm = np.sqrt(np.mean(np.square(pcm), axis=1))
         signal = np.concatenate([self._rest, pcm])
         whole = len(signal) // self._block
         blocks = signal[: whole * self._block].reshape(whole, self._block)

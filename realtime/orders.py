@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from voicestack.runtime import Chunk, HistoryPolicy, SamplingParams, WarmUp
 
 from .cost_model import CostMeter
+
+if TYPE_CHECKING:
+    # Importing it costs 100 ms that only its users should pay.
+    from voicestack.runtime.published import PublishedManner
 
 _SEEDS_PER_UTTERANCE = 10_000
 """Each sentence of an utterance takes a seed of its own."""
@@ -15,17 +19,25 @@ _SEEDS_PER_UTTERANCE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class UtteranceSpec:
-    """How one utterance is to be spoken; None is as the voice does."""
+    """How one utterance is to be spoken; None is as the voice does.
+
+    conversation: those of one number go on from each other, where the worker converses.
+    """
 
     sampling: SamplingParams = field(default_factory=SamplingParams)
     depth: int | None = None
     history: HistoryPolicy = field(default_factory=HistoryPolicy.full)
     warm_up: WarmUp | None = None
+    published: "PublishedManner | None" = None
+    conversation: int | None = None
 
     def numbered(self, utterance: int) -> "UtteranceSpec":
-        """The same for the nth utterance of a session, so that one seed does not make them all alike."""
+        """The same for the nth utterance of a session, so that one seed does not make them all alike.
+
+        A conversation numbers its utterances itself.
+        """
         seed = self.sampling.seed
-        if seed is None or not utterance:
+        if seed is None or not utterance or self.conversation is not None:
             return self
         return replace(self, sampling=replace(self.sampling, seed=seed + _SEEDS_PER_UTTERANCE * utterance))
 
@@ -42,9 +54,14 @@ class StepOrder:
 
 @dataclass(slots=True)
 class Order:
-    """One round, in this order: closings, openings, text, prefill (key, rows), steps, one block of history."""
+    """One round, in this order: what was heard, closings, openings, text, prefill, steps, one block of history.
 
+    heard: (conversation, seconds) of its newest utterance, which ends there. prefill: (key, rows).
+    """
+
+    heard: list[tuple[int, float]] = field(default_factory=list)
     close: list[int] = field(default_factory=list)
+    close_conversations: list[int] = field(default_factory=list)
     open: list[tuple[int, UtteranceSpec]] = field(default_factory=list)
     text: list[tuple[int, str]] = field(default_factory=list)
     finish: list[int] = field(default_factory=list)
@@ -67,6 +84,7 @@ class Result:
     """What a round did to one utterance. frames: how many were made; pending: how many wait to be decoded.
 
     chunk: what was decoded of it. error: why it failed. row: its place in the engine's memory, -1 for none.
+    rows_left: rows of a prompt, known by now, that are to be prefilled before it is stepped again.
     """
 
     key: int
@@ -76,6 +94,7 @@ class Result:
     chunk: Chunk | None = None
     error: Exception | None = None
     row: int = -1
+    rows_left: int = 0
 
 
 @dataclass(slots=True)
@@ -96,12 +115,20 @@ class Report:
 
 
 class Worker(Protocol):
-    """Owns the models; used by one thread only. `sheds`: whether the depth of an utterance may change as it speaks."""
+    """Owns the models; used by one thread only.
+
+    channels: of a chunk's pcm, which is [samples] for one and [samples, channels] for more. slots: how many sessions
+    there is memory for. sheds: whether the depth of an utterance may change as it speaks. converses: whether the
+    utterances of a session go on from each other.
+    """
 
     sample_rate_hz: int
+    channels: int
     frame_s: float
     depth: int
+    slots: int
     sheds: bool
+    converses: bool
 
     def checked(self, spec: UtteranceSpec) -> UtteranceSpec:
         """The same; InputError for what this voice cannot do. The only method for any thread."""

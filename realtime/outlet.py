@@ -100,7 +100,8 @@ class Outlet:
 
 
 def _faded(pcm: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """The same, its last few milliseconds falling to silence."""
+    """The same, [samples] or [samples, channels], its last few milliseconds falling to silence."""
     faded, count = pcm.copy(), min(len(pcm), round(_FADE_S * rate))
-    faded[len(faded) - count :] *= np.linspace(1, 0, count, dtype=np.float32)
+    fall = np.linspace(1, 0, count, dtype=np.float32)
+    faded[len(faded) - count :] *= fall if pcm.ndim == 1 else fall[:, None]
     return faded

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voicestack.runtime import InputError
-from voicestack.runtime.published import PublishedBundle, PublishedSpeaker, PublishedVoice, SpeechStyle
+from voicestack.runtime.published import PublishedBundle, PublishedSpeaker, PublishedStudio, PublishedVoice, SpeechStyle
 
 from .say_voice import Manner, SayVoice, Spoken
 from .text_pipe import TextPipe
@@ -25,7 +25,7 @@ class _PublishedVoice:
         if not self.speaker.takes_style:
             manner.refuse("language", "instruction", "seconds")
         self.speaker.prepare(manner.depth)
-        self._voice = None if manner.prompt is None else _voice(self.speaker, manner.prompt, manner.prompt_text)
+        self._voice = None if manner.prompt is None else read_prompt(self.speaker, manner.prompt, manner.prompt_text)
 
     def speak(self, text: str | TextPipe, manner: Manner) -> Iterator[Spoken]:
         """Speak as it was prepared."""
@@ -60,9 +60,10 @@ def make_voice(bundle: Path, recording: Path, out: Path, transcript: str | None)
     return f"wrote {out}: {seconds:.2f} s of voice, {len(voice.memory.rows)} rows prefilled, {size:.1f} MB"
 
 
-def _voice(speaker: PublishedSpeaker, prompt: Path, transcript: str | None) -> PublishedVoice:
+def read_prompt(studio: PublishedStudio, prompt: Path, transcript: str | None) -> PublishedVoice:
+    """The voice in a `.voice` file, or one made from a recording. Raises BundleError, InputError."""
     if prompt.suffix != VOICE_SUFFIX:
-        return speaker.voice(prompt, transcript=transcript)
+        return studio.voice(prompt, transcript=transcript)
     if transcript is not None:
         raise InputError(f"--prompt-text goes with a recording; what {prompt} says was given when it was made")
-    return speaker.load_voice(prompt)
+    return studio.load_voice(prompt)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
+from .conversations import Conversations
 from .cost_model import CostMeter
 from .metrics import Metrics
 from .onset import OnsetDetector
@@ -70,6 +71,7 @@ class Scheduler:
         self.planner = Planner(lambda: self._model, worker.frame_s, config, lambda: self._history_due)
         self._live: dict[int, _Live] = {}
         self._closing: list[tuple[int, float]] = []
+        self._conversations = Conversations()
         self._next_key = 0
         self._wake = asyncio.Event()
         self._stopping = False
@@ -106,6 +108,23 @@ class Scheduler:
         onset = OnsetDetector(self._worker.sample_rate_hz)
         self._live[key] = _Live(outlet, spec, track, onset, stages, on_starved)
         return key
+
+    def begin_conversation(self) -> int | None:
+        """A number for the utterances of a session, to be ended; None where they do not go on from each other."""
+        return self._conversations.begin() if self._worker.converses else None
+
+    def end_conversation(self, conversation: int) -> None:
+        """No further utterance of it will come."""
+        self._conversations.close(conversation)
+        self._wake.set()
+
+    def heard(self, key: int, conversation: int | None, seconds: float) -> None:
+        """So much of an utterance was heard, the newest of its conversation, which goes on from there."""
+        live = self._live.get(key)
+        # Of one that was not begun nothing is known, and the newest that is known is another.
+        if conversation is not None and (live is None or live.opened):
+            self._conversations.heard(conversation, seconds)
+            self._wake.set()
 
     def push(self, key: int, text: str) -> None:
         """Text of an utterance; of one that has ended it is dropped."""
@@ -183,6 +202,7 @@ class Scheduler:
     def _order(self, plan: Plan, now_s: float) -> Order | None:
         """The round as the worker takes it; None when there is nothing to do."""
         order = Order(close=[key for key, _ in self._closing], maintain=plan.maintain)
+        self._conversations.tell(order)
         for key, live in self._live.items():
             if not (live.text or (live.complete and not live.finish_sent)):
                 continue
@@ -231,6 +251,7 @@ class Scheduler:
         for key, live in list(self._live.items()):
             since_s = live.outlet.full_since_s
             if now_s - live.parked_since_s >= self._limits.starved_s:
+                self.heard(key, live.spec.conversation, math.inf)
                 self.end(key, Ending.STARVED)
             elif since_s is not None and now_s - since_s >= self._limits.full_s:
                 self.end(key, Ending.ABANDONED)
@@ -262,7 +283,7 @@ class Scheduler:
             return
         track = live.track
         track.frames += result.frames
-        track.pending, track.row = result.pending, result.row
+        track.pending, track.row, track.rows_left = result.pending, result.row, result.rows_left
         if result.frames:
             live.stages.made_frame()
             self._metrics.generated.labels(track.depth).inc(result.frames)

@@ -143,6 +143,9 @@ class Session:
             outlet.cut(end_s)
         else:
             outlet.drop()
+        self._scheduler.heard(self._key, self._spec.conversation, heard.played_s)
+        # What its listener still holds is not played any more.
+        self._playout.report(heard.played_s)
         self._scheduler.end(self._key, Ending.INTERRUPTED)
         outlet.end(Ending.INTERRUPTED)
         self._life.interrupted()
@@ -166,6 +169,8 @@ class Session:
             return
         self._life.closed()
         self._scheduler.end(self._key, Ending.CLOSED)
+        if self._spec.conversation is not None and self._utterances:
+            self._scheduler.end_conversation(self._spec.conversation)
         if self._outlet is not None:
             self._outlet.end(Ending.CLOSED)
             self._outlet.drop()

@@ -13,14 +13,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from voicestack.runtime import CapacityError, HistoryPolicy, InputError, SamplingParams, StateError, WarmUp
 
+from .bundle_kind import is_published
 from .cost_model import CostMeter
 from .embedded_worker import EmbeddedWorker
 from .lifecycle import State
@@ -31,6 +32,9 @@ from .planner import PlannerConfig
 from .scheduler import Limits, Scheduler
 from .session import Session
 
+if TYPE_CHECKING:
+    from voicestack.runtime.published import PublishedManner
+
 _RETRY_S = 1.0
 """The hint when to come again while nothing is known of how long sessions last."""
 
@@ -39,17 +43,21 @@ _RETRY_S = 1.0
 class VoiceConfig:
     """How a voice serves.
 
-    max_sessions: beyond what the machine can do anyway. lead_s: a stream goes on when its lead falls to the first and
-    rests when it reaches the second. queue_s: sound a listener may leave untaken before no more is made. history: what
-    is remembered of a long utterance.
+    max_sessions: beyond what the machine can do anyway; the embedded voice has some 4 MB ready for each. lead_s: a
+    stream goes on when its lead falls to the first and rests when it reaches the second. queue_s: sound a listener may
+    leave untaken before no more is made. history: what is remembered of a long sentence. stream_rows, memory_gib: how
+    much a published checkpoint may remember of one utterance or conversation, in rows of its backbone (12.5 a second,
+    and the prompt), and of all together.
     """
 
-    max_sessions: int = 256
+    max_sessions: int = 64
     lead_s: tuple[float, float] = (0.35, 0.6)
     queue_s: float = 2.0
-    history: HistoryPolicy = field(default_factory=lambda: HistoryPolicy.parse("30:32"))
+    history: HistoryPolicy = field(default_factory=HistoryPolicy.full)
     planner: PlannerConfig = field(default_factory=PlannerConfig)
     limits: Limits = field(default_factory=Limits)
+    stream_rows: int = 2048
+    memory_gib: float = 4.0
 
     def __post_init__(self) -> None:
         low_s, high_s = self.lead_s
@@ -81,15 +89,18 @@ class Voice:
         path: Path | None = None,
         *,
         config: VoiceConfig | None = None,
+        prompt: Path | None = None,
+        prompt_text: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         open_worker: OpenWorker | None = None,
     ) -> Self:
         """A voice from a bundle's folder, by default the one that ships. It is loaded on entering `async with`.
 
-        `open_worker` puts another engine in the place of the bundle's.
+        A published checkpoint sounds like `prompt`, a `.voice` file or a recording, or goes on from a recording whose
+        words are `prompt_text`. `open_worker` puts another engine in the place of the bundle's.
         """
         config = config or VoiceConfig()
-        return cls(open_worker or EmbeddedWorker.opener(path, config.max_sessions), config, clock)
+        return cls(open_worker or _opener(path, config, prompt, prompt_text), config, clock)
 
     async def __aenter__(self) -> Self:
         """Load and warm up, off the event loop; BundleError when the bundle cannot be used."""
@@ -132,6 +143,11 @@ class Voice:
         return self._ready()[0].sample_rate_hz
 
     @property
+    def channels(self) -> int:
+        """Channels of its sound: a chunk's pcm is [samples] for one, [samples, channels] for more."""
+        return self._ready()[0].channels
+
+    @property
     def sessions(self) -> int:
         """How many sessions are open."""
         return len(self._sessions)
@@ -139,7 +155,7 @@ class Voice:
     def capacity(self, depth: int | None = None) -> int:
         """How many sessions of a depth may be open at once, by what the rounds have cost so far."""
         worker, scheduler = self._ready()
-        return min(self.config.max_sessions, scheduler.planner.capacity(depth or worker.depth))
+        return min(self.config.max_sessions, worker.slots, scheduler.planner.capacity(depth or worker.depth))
 
     def session(
         self,
@@ -147,17 +163,21 @@ class Voice:
         sampling: SamplingParams | None = None,
         depth: int | None = None,
         warm_up: WarmUp | None = None,
+        published: "PublishedManner | None" = None,
         realtime: bool = True,
     ) -> Session:
         """A conversation, to be used by `async with`, which refuses it with CapacityError when there is no room.
 
         `depth` is how many code layers are made as long as there is time for all. Without `realtime` sound is made as
-        fast as it is taken, for a file; with it, no further ahead of a listener than `lead_s`.
+        fast as it is taken, for a file; with it, no further ahead of a listener than `lead_s`. `published` is what can
+        be asked of a published checkpoint: another voice, a style, how codes are drawn.
         """
         worker, scheduler = self._ready()
+        spec = UtteranceSpec(sampling or SamplingParams(), depth, self.config.history, warm_up, published)
+        worker.checked(spec)
         return Session(
             scheduler,
-            worker.checked(UtteranceSpec(sampling or SamplingParams(), depth, self.config.history, warm_up)),
+            replace(spec, conversation=scheduler.begin_conversation()),
             sample_rate_hz=worker.sample_rate_hz,
             lead_s=self.config.lead_s if realtime else (math.inf, math.inf),
             queue_s=self.config.queue_s,
@@ -178,7 +198,7 @@ class Voice:
             raise CapacityError("the voice is shutting down; use another server")
         worker, scheduler = self._ready()
         depths = [each.depth or worker.depth for each in (*self._sessions, session)]
-        if len(depths) > self.config.max_sessions or not scheduler.planner.fits(depths):
+        if len(depths) > min(self.config.max_sessions, worker.slots) or not scheduler.planner.fits(depths):
             self.metrics.refused.inc()
             mean_s = self._served_s / self._served if self._served else _RETRY_S * len(self._sessions)
             hint_s = round(max(0.1, mean_s / max(1, len(self._sessions))), 1)
@@ -200,3 +220,16 @@ class Voice:
         if self._worker is None or self._scheduler is None:
             raise StateError("the voice is not loaded; use it inside `async with Voice.load() as voice`")
         return self._worker, self._scheduler
+
+
+def _opener(path: Path | None, config: VoiceConfig, prompt: Path | None, prompt_text: str | None) -> OpenWorker:
+    """What loads a bundle of either kind."""
+    if path is not None and is_published(path):
+        # Importing it costs 100 ms that only its users should pay.
+        from .published_worker import PublishedMemory, PublishedWorker
+
+        memory = PublishedMemory(config.stream_rows, config.memory_gib)
+        return PublishedWorker.opener(path, config.max_sessions, memory=memory, prompt=prompt, prompt_text=prompt_text)
+    if prompt is not None or prompt_text is not None:
+        raise InputError("only a published checkpoint takes a prompt; leave it out, or give the path of its bundle")
+    return EmbeddedWorker.opener(path, config.max_sessions)

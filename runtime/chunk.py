@@ -20,7 +20,8 @@ class WordTiming:
 class Chunk:
     """A piece of an utterance.
 
-    pcm: float32 [samples], mono, at the voice's sample rate. start_s: where it begins. words: those that begin in it.
+    pcm: float32 [samples] at the voice's sample rate; [samples, channels] of a published voice with several channels.
+    start_s: where it begins. words: those that begin in it.
     event: SPOKEN as a rule; PARKED when the sentence cannot go on until more text comes, told once each time, with no
     samples if there are none to give out; ENDED at the end of a sentence; CAPPED when the voice ran away and was cut
     off, after which it goes on afresh with the words that were not heard. depths: how many layers each frame in it was

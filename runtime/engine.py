@@ -129,6 +129,10 @@ class Engine:
             age(block, stream.history, _row(stream), self._backbone, self._cache)
         return len(due) > 1 or self._due(stream) is not None
 
+    def take_memory(self) -> None:
+        """Have the memory of all slots now, rather than page by page as streams grow."""
+        self._cache.touch()
+
     def release(self, stream: Stream) -> None:
         """Give a stream's slot back, whether it has ended or not; once more does no harm."""
         if stream.row is None:

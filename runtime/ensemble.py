@@ -12,6 +12,8 @@ from .bundle import Bundle
 from .chunk import Chunk
 from .codec import Codec
 from .engine import Engine
+from .guard import longest_sentence
+from .lead_in import LeadIn
 from .sentence_sound import Progress, SentenceSound, Studio
 from .speaker import require_warm_up
 from .step_result import Event, StepResult
@@ -91,7 +93,8 @@ class Ensemble:
         self.manifest = bundle.manifest
         self.times = StepTimes()
         self._lexicon = Lexicon.load(bundle.lexicon_path)
-        self._engine = Engine(bundle, slots)
+        capacity = min(longest_sentence(bundle.manifest.text), bundle.manifest.backbone.max_positions)
+        self._engine = Engine(bundle, slots, capacity)
         self._studio = Studio(Codec(bundle.codec_decoder(), bundle.manifest), bundle.manifest, clock)
 
     @property
@@ -103,7 +106,8 @@ class Ensemble:
         """An utterance that has no text yet; it takes a slot from its first word to its end."""
         depth = require_depth(spec.depth, self.manifest)
         text = TextQueue(TextFrontEnd(self._lexicon))
-        return Utterance(spec, depth, require_warm_up(warm_up, self.manifest), text, Progress())
+        progress = Progress(lead_in=LeadIn(self.manifest.sample_rate_hz))
+        return Utterance(spec, depth, require_warm_up(warm_up, self.manifest), text, progress)
 
     def step(self, chosen: Sequence[tuple[Utterance, int]]) -> list[Advanced]:
         """Advance some utterances by a frame each, and decode of each whole chunks of its number of frames.
@@ -124,6 +128,10 @@ class Ensemble:
         codec_s = self._studio.clock() - began_s
         self.times = StepTimes(engine_s, codec_s, sum(len(chunk.depths) for chunk in chunks.values()))
         return [self._advanced(u, outcomes[u], results.get(u), chunks.get(u)) for u, _ in chosen]
+
+    def take_memory(self) -> None:
+        """Have the memory of all slots now, some megabytes each, rather than page by page as streams grow."""
+        self._engine.take_memory()
 
     def release(self, utterance: Utterance) -> None:
         """Give up an utterance, at any time; once more does no harm."""

@@ -35,6 +35,11 @@ class KVCache:
         self.slots, self.capacity = slots, capacity
         self.rows = 0
 
+    def touch(self) -> None:
+        """Make the pages of all free rows real; what is in rows that are in use stays."""
+        for buffer in (*self.keys, *self.values):
+            buffer[self.rows :].fill(0.0)
+
     def join(self) -> int:
         """Take the row behind the last one in use; CapacityError when there is none."""
         if self.rows == self.slots:

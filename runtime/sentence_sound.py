@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .chunk import Chunk, WordTiming
 from .codec import Codec, CodecState
+from .lead_in import LeadIn
 from .manifest import Manifest
 from .step_result import Event, StepResult
 from .stream import Stream
@@ -23,6 +24,7 @@ class Progress:
     """How far an utterance is.
 
     Samples given out, and the lead they make; chunks since the last of so many waits for text, and how long those took.
+    lead_in: what takes away the silence at its beginning, None where the length was asked for.
     """
 
     samples: int = 0
@@ -30,6 +32,7 @@ class Progress:
     waits: int = 0
     lead: Lead = field(default_factory=Lead)
     wait: Estimate = field(default_factory=Estimate)
+    lead_in: LeadIn | None = None
 
     def waited(self, waits: int) -> None:
         """Note that text was waited for; whoever listens has been waiting too."""
@@ -63,6 +66,7 @@ class SentenceSound:
         # Stacks of a local voice that wait to be decoded; those of a delay voice are in its line, from `_given` on.
         self._whole: list[IntArray] = []
         self._given = 0
+        self._untold: tuple[int, ...] = ()
 
     def take(self, result: StepResult) -> None:
         """Take note of a step of the stream."""
@@ -118,7 +122,11 @@ class SentenceSound:
             parts.append(studio.codec.flush(self._state))
         if event is Event.PARKED:
             self.has_spoken = False
-        pcm = np.concatenate(parts)
+        pcm = self._audible(np.concatenate(parts))
+        depths, self._untold = (*self._untold, *depths), ()
+        if not len(pcm) and not self._stream.done:
+            # They are told with the first sound, of which they are a part.
+            depths, self._untold = (), depths
         start, rate = progress.samples, studio.manifest.sample_rate_hz
         progress.samples += len(pcm)
         progress.chunks += 1
@@ -127,6 +135,16 @@ class SentenceSound:
         # A chunk made while the last frames only gain layers is speech like any other.
         told = Event.SPOKEN if event is Event.DEEPENED else event
         return Chunk(pcm, start / rate, tuple(self._words()), told, depths)
+
+    def _audible(self, pcm: FloatArray) -> FloatArray:
+        """The same without the silence that the utterance begins with; all times move along."""
+        lead_in = self._progress.lead_in
+        if lead_in is None:
+            return pcm
+        before = lead_in.trimmed
+        pcm = lead_in.cut(pcm, is_last=self._stream.done)
+        self._begin -= lead_in.trimmed - before
+        return pcm
 
     def _stacks(self, count: int) -> IntArray:
         """The stacks [count, n_vq] of the next frames, as deep as they are."""
@@ -155,4 +173,4 @@ class SentenceSound:
             if begin >= self._progress.samples and not last:
                 return
             self._words_told += 1
-            yield WordTiming(cue.text, begin / manifest.sample_rate_hz)
+            yield WordTiming(cue.text, max(begin, 0) / manifest.sample_rate_hz)

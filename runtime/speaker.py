@@ -15,6 +15,7 @@ from .chunk import Chunk
 from .codec import Codec
 from .engine import Engine
 from .errors import InputError
+from .lead_in import LeadIn
 from .manifest import Manifest
 from .sampling import SamplingParams
 from .script import Script
@@ -102,7 +103,8 @@ class Speaker:
         self, script: Script, spec: StreamSpec, seconds: float | None, warm_up: WarmUp | None
     ) -> Iterator[Chunk]:
         shares = iter(_shares(script, seconds, self._manifest))
-        progress = Progress()
+        # Who asks for a length gets all of it.
+        progress = Progress(lead_in=LeadIn(self._manifest.sample_rate_hz) if seconds is None else None)
         target: int | None = None
         for place in count():
             if not script.has_more():
@@ -145,7 +147,10 @@ class Speaker:
                 raise result.error
             sound.take(result)
             while not stream.done and (due := sound.due(_wanted(progress))):
-                yield sound.chunk(due, result.event)
+                chunk = sound.chunk(due, result.event)
+                # Of the silence at the beginning nothing is given out.
+                if len(chunk.pcm):
+                    yield chunk
             if stream.done:
                 yield sound.chunk(sound.due(_wanted(progress)), result.event)
         script.take_back(stream.feed)

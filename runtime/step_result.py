@@ -77,7 +77,7 @@ def _note_delayed(stream: Stream, line: DelayLine, channel: int, codes: IntArray
 
 def _remember(stream: Stream, codes: IntArray) -> None:
     """Set what the backbone is told of the last step: no more than the newest band of its history keeps."""
-    depth = stream.depth if stream.history is None else stream.history.depths[0]
+    depth = stream.depth if stream.history is None else min(stream.depth, stream.history.depths[0])
     stream.stack[:depth] = codes[:depth]
 
 

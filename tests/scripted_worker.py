@@ -46,7 +46,8 @@ class ScriptedWorker:
         depths: tuple[int, ...] = (8, 32),
     ) -> None:
         self.sample_rate_hz, self.frame_s, self.depth = RATE, FRAME_S, depths[-1]
-        self.sheds = True
+        self.channels, self.slots = 1, 10_000
+        self.sheds, self.converses = True, False
         self.fault, self.crash, self.step_s, self.depths = fault, crash, step_s, depths
         self.open: dict[int, Spoken] = {}
         self.begun: dict[int, Spoken] = {}

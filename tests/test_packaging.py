@@ -86,6 +86,7 @@ def test_every_file_of_a_voice_is_in_the_wheel(names: set[str]) -> None:
     assert {f"voicestack/{path.relative_to(ROOT).as_posix()}" for path in files} <= names
     assert "voicestack/runtime/voices/joe/bundle.json" in names
     assert "voicestack/onnx_export/training/everyday.txt" in names
+    assert "voicestack/realtime/bench/replies.txt" in names
 
 
 def test_the_wheel_is_small_enough_to_ship(wheel: Path) -> None:

@@ -107,7 +107,8 @@ def _lead(axes: Any, report: Mapping[str, Any], spoken: Sequence[Record], began_
                 axes.plot(times, [lead for _, lead in record.leads], color=_MAIN, linewidth=0.5, alpha=0.5)
     seconds = report["lead_s"]
     if dry := [at_s - began_s for record in spoken for at_s, lead_s in record.leads[2::2] if not lead_s]:
-        axes.plot(dry, [0.0] * len(dry), "x", color=_OTHER, clip_on=False, zorder=4, label=f"came too late, {len(dry)} chunks")
+        label = f"came too late, {len(dry)} chunks"
+        axes.plot(dry, [0.0] * len(dry), "x", color=_OTHER, clip_on=False, zorder=4, label=label)
     if seconds:
         times = [second["at_s"] + 0.5 for second in seconds]
         low, middle, high = ([second[name] for second in seconds] for name in ("p5", "p50", "p95"))

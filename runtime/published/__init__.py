@@ -2,13 +2,16 @@
 
 from .bundle import FORMAT, FORMAT_VERSION, PublishedBundle, PublishedManifest
 from .conversation import Conversation, UserTurn
+from .published_ensemble import PublishedAdvanced, PublishedEnsemble, Rehearsal
 from .published_voice import PublishedVoice
 from .replay_all import replay
 from .replay_checks import Check, Reference
 from .replay_graphs import ReplayGraphs
 from .sampling_rules import ChannelSampling, PublishedSampling
 from .speaker import PublishedSpeaker
-from .speech_request import SpeechStyle
+from .speech import Speech
+from .speech_request import PublishedManner, SpeechStyle
+from .studio import PublishedStudio
 from .utterance import PublishedChunk
 
 __all__ = [
@@ -17,14 +20,20 @@ __all__ = [
     "ChannelSampling",
     "Check",
     "Conversation",
+    "PublishedAdvanced",
     "PublishedBundle",
     "PublishedChunk",
+    "PublishedEnsemble",
     "PublishedManifest",
+    "PublishedManner",
     "PublishedSampling",
     "PublishedSpeaker",
+    "PublishedStudio",
     "PublishedVoice",
     "Reference",
+    "Rehearsal",
     "ReplayGraphs",
+    "Speech",
     "SpeechStyle",
     "UserTurn",
     "replay",

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
 
-import numpy as np
-
 from ..checks import whole
 from ..errors import CapacityError, InputError
 from ..step_result import Event
@@ -18,12 +16,9 @@ from .prompts_rows import Codes, IntArray
 from .realtime_generator import RealtimeGenerator
 from .speech_request import MAX_FRAMES, Drawing
 from .streams import Stream
-from .text_stream import TextDelta
 from .tokenizer import JsonTokenizer
+from .turn_text import TurnText, is_sound, turn_random
 from .utterance import PublishedChunk, Utterance
-
-_FRAMES_PER_TOKEN, _FRAMES_ANYWAY = 12, 50
-"""What a turn may take at most, unless its caller sets a limit: three times what tokens take on average."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,9 +75,11 @@ class Conversation:
         """
         check_turn(text)
         limit = None if max_frames is None else whole("max_frames", max_frames, 1)
-        return self._turn(_TurnText(text, self._tokenizer), user, limit)
+        return self._turn(text, user, limit)
 
-    def _turn(self, text: "_TurnText", user: UserTurn | None, limit: int | None) -> Iterator[PublishedChunk]:
+    def _turn(self, pieces: str | Iterable[str], user: UserTurn | None, limit: int | None) -> Iterator[PublishedChunk]:
+        text = TurnText(self._tokenizer)
+        reader = _Reader(pieces, text)
         generator, stream = self._generator, self._stream
         if stream is None or self._in_turn:
             raise InputError("the conversation is closed, or the turn before is not at its end; close its iterator")
@@ -90,8 +87,8 @@ class Conversation:
         self._in_turn, is_whole = True, False
         try:
             generator.next_turn(stream, rows)
-            stream.random = np.random.default_rng(None if self._seed is None else [self._seed, self._turns])
-            for chunk in self._frames(stream, text, limit):
+            stream.random = turn_random(self._seed, self._turns)
+            for chunk in self._frames(stream, text, reader, limit):
                 # Before it is given out: who has the last chunk need not ask for more.
                 is_whole = chunk.event in (Event.ENDED, Event.CAPPED)
                 yield chunk
@@ -101,7 +98,7 @@ class Conversation:
             if not is_whole and self._stream is not None:
                 generator.roll_back(stream)
 
-    def _frames(self, stream: Stream, text: "_TurnText", limit: int | None) -> Iterator[PublishedChunk]:
+    def _frames(self, stream: Stream, text: TurnText, reader: "_Reader", limit: int | None) -> Iterator[PublishedChunk]:
         generator, utterance = self._generator, Utterance(self._decoder, self._generator.info)
         room = generator.table.room(stream) - TEXT_LEAD
         if room < 1:
@@ -112,10 +109,9 @@ class Conversation:
                 if has_spoken:
                     yield utterance.chunk(Event.PARKED)
                     has_spoken = False
-                text.supply(generator, stream)
+                reader.supply(generator, stream)
             (row,) = generator.step([stream])
-            # Pad and the marks of beginning and end are codes here, too, and are no sound.
-            if row is None or (row[1:] >= generator.info.codebook_size).any():
+            if row is None or not is_sound(row, generator.info):
                 stream.ended = True
                 break
             utterance.take(row)
@@ -133,36 +129,24 @@ class Conversation:
         return user_rows(info, tokenizer, user.text, user.codes)
 
 
-class _TurnText:
-    """The text of a turn on its way to the generator, read and tokenised as it comes."""
+class _Reader:
+    """The text of a turn that is read as it is wanted."""
 
-    def __init__(self, text: str | Iterable[str], tokenizer: JsonTokenizer) -> None:
-        self._pieces = iter((text,) if isinstance(text, str) else text)
-        self._delta, self._has_words = TextDelta(tokenizer), False
-        self._tokens, self._complete = 0, False
+    def __init__(self, text: str | Iterable[str], into: TurnText) -> None:
+        self._pieces, self._into = iter((text,) if isinstance(text, str) else text), into
 
     def supply(self, generator: RealtimeGenerator, stream: Stream) -> None:
         """Read one more piece, or learn that there is none."""
         piece = next(self._pieces, None)
         if piece is None:
-            if not self._has_words:
+            if not self._into.has_words:
                 raise InputError("the text is empty; give at least one word")
-            self._push(self._delta.finish(), generator, stream)
-            generator.end_text(stream)
-            self._complete = True
-            return
-        if not isinstance(piece, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+            self._into.finish()
+        elif not isinstance(piece, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise InputError(f"the text must be a string, or strings one after the other, got {piece!r:.40}")
-        self._has_words = self._has_words or bool(piece.strip())
-        self._push(self._delta.push(piece), generator, stream)
-
-    def ran_away(self, frames: int) -> bool:
-        """Whether that many frames are more than all of the text can take."""
-        return self._complete and frames >= _FRAMES_ANYWAY + _FRAMES_PER_TOKEN * self._tokens
-
-    def _push(self, tokens: list[int], generator: RealtimeGenerator, stream: Stream) -> None:
-        self._tokens += len(tokens)
-        generator.push_text(stream, tokens)
+        else:
+            self._into.push(piece)
+        self._into.supply(generator, stream)
 
 
 def check_turn(text: str | Iterable[str]) -> None:

@@ -29,7 +29,12 @@ class DelayGenerator:
         self._ids = DelayIds.of(info)
         self.table = StreamTable(backbone, info)
 
-    def prefill(
+    @property
+    def busy_s(self) -> float:
+        """Time spent inside ONNX Runtime."""
+        return self.table.busy_s + self._head.busy_s
+
+    def open(
         self,
         prompts: Sequence[IntArray],
         sampling: PublishedSampling | None = None,
@@ -47,6 +52,19 @@ class DelayGenerator:
         streams = self.table.open(prompts, wishes, n_vq, lambda: seen, seed, memory)
         for stream, prompt in zip(streams, prompts, strict=True):
             stream.delay = begin(prompt[:, 0], self._ids)
+        return streams
+
+    def prefill(
+        self,
+        prompts: Sequence[IntArray],
+        sampling: PublishedSampling | None = None,
+        *,
+        depth: int | None = None,
+        seed: int | None = None,
+        memory: PromptMemory | None = None,
+    ) -> list[Stream]:
+        """As `open`, and feed the prompts to their ends."""
+        streams = self.open(prompts, sampling, depth=depth, seed=seed, memory=memory)
         self.table.feed(streams)
         return streams
 

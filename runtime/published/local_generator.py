@@ -37,7 +37,12 @@ class LocalGenerator:
         self._unused_code = 0 if info.family is Family.LOCAL else info.ids.audio_pad
         self.table = StreamTable(backbone, info)
 
-    def prefill(
+    @property
+    def busy_s(self) -> float:
+        """Time spent inside ONNX Runtime."""
+        return self.table.busy_s + self._heads.busy_s
+
+    def open(
         self,
         prompts: Sequence[IntArray],
         sampling: PublishedSampling | None = None,
@@ -55,6 +60,19 @@ class LocalGenerator:
         streams = self.table.open(prompts, wishes, depth, lambda: SeenCodes.of(info), seed, memory)
         for stream in streams:
             stream.settings = settings
+        return streams
+
+    def prefill(
+        self,
+        prompts: Sequence[IntArray],
+        sampling: PublishedSampling | None = None,
+        *,
+        depth: int | None = None,
+        seed: int | None = None,
+        memory: PromptMemory | None = None,
+    ) -> list[Stream]:
+        """As `open`, and feed the prompts to their ends."""
+        streams = self.open(prompts, sampling, depth=depth, seed=seed, memory=memory)
         self.table.feed(streams)
         return streams
 

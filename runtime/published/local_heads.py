@@ -66,6 +66,11 @@ class LocalHeads:
         self._open_depth, self._info = open_depth, info
         self._sessions: dict[int, GraphSession] = {}
 
+    @property
+    def busy_s(self) -> float:
+        """Time spent inside ONNX Runtime."""
+        return sum(session.busy_s for session in self._sessions.values())
+
     def draw(self, depth: int, requests: Sequence[FrameRequest]) -> Frames:
         """Draw the first `depth` codes of a frame for each of one stream or more, with the shallowest head that can."""
         exported = next((d for d in self._info.head_depths if d >= depth), None)

@@ -45,11 +45,12 @@ class PublishedVoice:
     bundle: str
 
 
-def common_rows(recording: Recording, info: GeneratorInfo, tokenizer: Tokenizer) -> IntArray:
-    """The rows [P,1+n] that prompts with this recording begin with, whatever they go on to say."""
+def common_rows(recording: Recording | None, info: GeneratorInfo, tokenizer: Tokenizer) -> IntArray:
+    """The rows [P,1+n] that prompts with this recording, or without one, begin with, whatever they go on to say."""
     if info.family is Family.REALTIME:
-        return system_rows(info, tokenizer, recording.codes)
-    one, other = (build_prompt(recording.request(text, normalise=False), info, tokenizer) for text in ("a", "1"))
+        return system_rows(info, tokenizer, None if recording is None else recording.codes)
+    ask = PromptRequest if recording is None else recording.request
+    one, other = (build_prompt(ask(text, normalise=False), info, tokenizer) for text in ("a", "1"))
     return one[: common_length(one, other)]
 
 

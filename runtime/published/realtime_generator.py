@@ -36,7 +36,12 @@ class RealtimeGenerator:
         self._bos, self._eos, self._text_pad = ids.audio_bos, ids.audio_eos, ids.text_pad
         self.table = StreamTable(backbone, info)
 
-    def prefill(
+    @property
+    def busy_s(self) -> float:
+        """Time spent inside ONNX Runtime."""
+        return self.table.busy_s + self._heads.busy_s
+
+    def open(
         self,
         prompts: Sequence[IntArray],
         sampling: PublishedSampling | None = None,
@@ -54,9 +59,21 @@ class RealtimeGenerator:
         streams = self.table.open(prompts, wishes, info.n_vq, lambda: SeenCodes.of(info), seed, memory)
         for stream in streams:
             stream.settings = settings
+            stream.clock.began = self.table.fed(stream) + len(self._unfed(stream))
+        return streams
+
+    def prefill(
+        self,
+        prompts: Sequence[IntArray],
+        sampling: PublishedSampling | None = None,
+        *,
+        depth: int | None = None,
+        seed: int | None = None,
+        memory: PromptMemory | None = None,
+    ) -> list[Stream]:
+        """As `open`, and feed the prompts to their ends."""
+        streams = self.open(prompts, sampling, depth=depth, seed=seed, memory=memory)
         self.table.feed(streams)
-        for stream in streams:
-            stream.clock.began = self.table.fed(stream)
         return streams
 
     def push_text(self, stream: Stream, tokens: Sequence[int]) -> None:
@@ -79,10 +96,15 @@ class RealtimeGenerator:
 
         The last frame of the turn before, audio_eos or not, is never fed.
         """
-        stream.unfed = check_rows(rows, self.info)
-        stream.clock, stream.ended = TextClock(began=self.table.fed(stream)), False
-        stream.seen.forget()
+        self.begin_turn(stream, rows)
         self.table.feed([stream])
+
+    def begin_turn(self, stream: Stream, rows: IntArray) -> None:
+        """As `next_turn`, but the rows are still to be fed, behind what is left of the prompt."""
+        checked, left = check_rows(rows, self.info), self._prompt_left(stream)
+        stream.unfed = np.concatenate([left, checked])
+        stream.clock, stream.ended = TextClock(began=self.table.fed(stream) + len(left)), False
+        stream.seen.forget()
 
     def interrupt(self, stream: Stream, unheard: int) -> None:
         """End a turn early and forget its last so many frames, which nobody has heard, and the text fed with them.
@@ -100,8 +122,10 @@ class RealtimeGenerator:
 
         A turn that began with `prefill` has no rows of its own; the prompt stays.
         """
-        self.table.rewind(stream, self.table.fed(stream) - stream.clock.began)
-        stream.clock, stream.ended, stream.unfed = TextClock(complete=True, began=stream.clock.began), True, None
+        left = self._prompt_left(stream)
+        self.table.rewind(stream, max(0, self.table.fed(stream) - stream.clock.began))
+        stream.clock, stream.ended = TextClock(complete=True, began=stream.clock.began), True
+        stream.unfed = left if len(left) else None
         stream.seen.forget()
 
     def waits(self, stream: Stream) -> bool:
@@ -133,6 +157,13 @@ class RealtimeGenerator:
     def release(self, stream: Stream) -> None:
         """Give a stream's place back."""
         self.table.close(stream)
+
+    def _unfed(self, stream: Stream) -> IntArray:
+        return np.zeros((0, 1 + self.info.n_vq), np.int64) if stream.unfed is None else stream.unfed
+
+    def _prompt_left(self, stream: Stream) -> IntArray:
+        """The rows ahead of the present turn's own that are still to be fed."""
+        return self._unfed(stream)[: max(0, stream.clock.began - self.table.fed(stream))]
 
     def _next_rows(self, stream: Stream) -> IntArray:
         """What the backbone gets before the next frame: at first the text that leads, then a token and a frame."""

@@ -56,6 +56,11 @@ class RowBackbone:
         self._total = np.zeros((), np.int32)
         self._steps: dict[tuple[int, int], _Call] = {}
 
+    @property
+    def busy_s(self) -> float:
+        """Time spent inside ONNX Runtime."""
+        return self._session.busy_s
+
     def append(self, slot: int, rows: IntArray) -> FloatArray:
         """Append rows [S,1+n] to one stream -> hidden [H] behind the last one."""
         self.cache.require_room(slot, len(rows))

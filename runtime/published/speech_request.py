@@ -1,7 +1,7 @@
 """What a published generator can be asked for beside the text, and the prompts a text becomes."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from ..checks import whole
 from ..errors import InputError
 from .generator_info import Family, GeneratorInfo
 from .prompts import PromptRequest, build_prompt
-from .published_voice import Recording
+from .published_voice import PublishedVoice, Recording
 from .sampling_rules import PublishedSampling
 from .text_nano import APP_CHUNK_TOKENS, NanoChunk, chunk_text
 from .text_normaliser import normalise_nano
@@ -47,7 +47,22 @@ class SpeechStyle:
     @property
     def asked(self) -> tuple[str, ...]:
         """The fields that are given."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        return tuple(each.name for each in fields(self) if getattr(self, each.name) is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedManner:
+    """How an utterance is spoken; what each means, `PublishedSpeaker.speak` tells."""
+
+    voice: PublishedVoice | None = None
+    style: SpeechStyle = field(default_factory=SpeechStyle)
+    sampling: PublishedSampling | None = None
+    max_frames: int | None = None
+    normalise: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_frames is not None:
+            whole("max_frames", self.max_frames, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +109,12 @@ def prompts_of(
         request = ask(part.text, normalise=normalise, **asdict(style))
         prompts.append(Prompt(build_prompt(request, info, encoder), frames, part.pause_s))
     return prompts
+
+
+def row_limit(frames: int, info: GeneratorInfo) -> int:
+    """How many rows may be generated for so many frames."""
+    # A delay generator's frame is complete n - 1 rows after it began, and a row that is no sound comes first.
+    return frames + info.n_vq if info.family is Family.DELAY else frames
 
 
 def check_style(style: SpeechStyle, family: Family) -> None:

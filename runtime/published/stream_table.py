@@ -58,6 +58,11 @@ class StreamTable:
             last.slot = stream.slot
             self._streams[stream.slot] = last
 
+    @property
+    def busy_s(self) -> float:
+        """Time the backbone spent inside ONNX Runtime."""
+        return self._backbone.busy_s
+
     def fed(self, stream: Stream) -> int:
         """How many rows a stream has fed so far."""
         return self._backbone.cache.lengths[stream.slot]
@@ -76,8 +81,29 @@ class StreamTable:
             raise InputError(f"the stream has fed {self.fed(stream)} rows, not {len(rows)}")
         return PromptMemory.copied(self._backbone.cache, stream.slot, rows, stream.depth)
 
+    def feed_part(self, stream: Stream, count: int) -> int:
+        """Give the backbone at most `count` of a stream's unfed rows; returns how many are left."""
+        if stream.unfed is None:
+            return 0
+        part, rest = stream.unfed[:count], stream.unfed[count:]
+        stream.hidden = self._backbone.append(stream.slot, self._cut(stream, part))
+        stream.unfed = rest if len(rest) else None
+        return len(rest)
+
     def feed(self, streams: Sequence[Stream]) -> None:
-        """Give the backbone every row that is still unfed: prompts one by one, single rows in one call."""
+        """Give the backbone every row that is still unfed: prompts one by one, single rows in one call.
+
+        When that fails for one stream, nothing has been fed of any.
+        """
+        before = [(stream, stream.unfed, self.fed(stream)) for stream in streams]
+        try:
+            self._feed(streams)
+        except Exception:
+            for stream, unfed, fed in before:
+                stream.unfed, self._backbone.cache.lengths[stream.slot] = unfed, fed
+            raise
+
+    def _feed(self, streams: Sequence[Stream]) -> None:
         for stream in streams:
             if stream.unfed is not None and len(stream.unfed) > 1:
                 stream.hidden = self._backbone.append(stream.slot, self._cut(stream, stream.unfed))

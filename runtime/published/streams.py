@@ -63,7 +63,7 @@ class Generator(Protocol):
 
     info: GeneratorInfo
 
-    def prefill(
+    def open(
         self,
         prompts: Sequence[IntArray],
         sampling: PublishedSampling | None = None,
@@ -74,8 +74,21 @@ class Generator(Protocol):
     ) -> list[Stream]:
         """Begin a stream for each prompt [S,1+n]; without `sampling` as the published code does by default.
 
-        `memory` is what another prompt left in the caches; the rows they begin with alike are not fed again.
+        `memory` is what another prompt left in the caches; the rows they begin with alike are not fed again. All others
+        are still to be fed, in pieces of any size.
         """
+        ...
+
+    def prefill(
+        self,
+        prompts: Sequence[IntArray],
+        sampling: PublishedSampling | None = None,
+        *,
+        depth: int | None = None,
+        seed: int | None = None,
+        memory: PromptMemory | None = None,
+    ) -> list[Stream]:
+        """As `open`, and feed the prompts to their ends."""
         ...
 
     def step(self, streams: Sequence[Stream]) -> list[IntArray | None]:

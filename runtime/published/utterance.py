@@ -59,12 +59,16 @@ class Utterance:
 
     A delay generator's frame is complete when its last codebook has come, n - 1 rows after its first. What it says may
     be several segments with rows of nothing between; each has a codec state of its own.
+
+    Attributes:
+        made: frames that were taken so far, the prompt's included.
     """
 
     def __init__(
         self, decoder: CodecDecoder, info: GeneratorInfo, depth: int | None = None, progress: Progress | None = None
     ) -> None:
         self._decoder, self._info = decoder, info
+        self.made = 0
         self._depth = info.n_vq if depth is None else depth
         self._progress = progress or Progress()
         self._pending = _Pending(decoder.begin())
@@ -81,6 +85,7 @@ class Utterance:
         """Take the next row."""
         frame = self._completed(row[1:])
         if frame is not None:
+            self.made += 1
             self._pending.frames.append(frame)
         elif self._pending.state.frames or self._pending.frames:
             self._end_segment()
@@ -89,8 +94,27 @@ class Utterance:
     def due(self) -> bool:
         """Whether there is enough for the next chunk."""
         wanted = CHUNK_FRAMES[min(self._progress.chunks, len(CHUNK_FRAMES) - 1)]
+        return self.waiting >= wanted
+
+    @property
+    def waiting(self) -> int:
+        """How many frames were made and not given out."""
         pending = self._pending
-        return len(pending.frames) - pending.lead_in + sum(map(len, pending.codes)) >= wanted
+        return max(0, len(pending.frames) - pending.lead_in) + sum(map(len, pending.codes))
+
+    def undecoded(self) -> tuple[CodecState, IntArray] | None:
+        """What the codec is to decode before the next chunk, codes [F,depth], if that is anything."""
+        pending = self._pending
+        return (pending.state, np.stack(pending.frames)) if pending.frames else None
+
+    def decoded(self, pcm: FloatArray) -> None:
+        """Take what the codec made of all that was `undecoded`."""
+        pending = self._pending
+        codes, pending.frames = np.stack(pending.frames), []
+        cut = min(pending.lead_in, len(codes))
+        pending.lead_in -= cut
+        pending.pcm.append(pcm[cut * self._decoder.info.hop :])
+        pending.codes.append(codes[cut:])
 
     def chunk(self, event: Event = Event.SPOKEN, pause_s: float = 0.0) -> PublishedChunk:
         """All that has come and was not given out, and silence behind it."""
@@ -122,12 +146,6 @@ class Utterance:
         self._pending.state, self._pending.lead_in = self._decoder.begin(), 0
 
     def _decode(self) -> None:
-        pending = self._pending
-        if not pending.frames:
-            return
-        codes, pending.frames = np.stack(pending.frames), []
-        (pcm,) = self._decoder.decode([pending.state], [codes])
-        cut = min(pending.lead_in, len(codes))
-        pending.lead_in -= cut
-        pending.pcm.append(pcm[cut * self._decoder.info.hop :])
-        pending.codes.append(codes[cut:])
+        if piece := self.undecoded():
+            (pcm,) = self._decoder.decode([piece[0]], [piece[1]])
+            self.decoded(pcm)

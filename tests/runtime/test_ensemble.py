@@ -159,7 +159,7 @@ def test_a_stream_that_cannot_be_computed_fails_alone(tiny: Bundle, part: str, m
 
     def is_bad(row: int) -> bool:
         stream = engine.streams[row]
-        return stream is not None and stream is bad.stream and (part == "prefill" or stream.feed.frames > 3)
+        return bad.stream is not None and stream is bad.stream and (part == "prefill" or stream.feed.frames > 3)
 
     def broken_decode(rows: Sequence[int], *rest: Any) -> Any:
         if any(map(is_bad, rows)):

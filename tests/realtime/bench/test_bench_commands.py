@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from scripted_worker import ScriptedWorker
-from tiny_bundle import tiny_bundle_path
+from tiny_bundle import write_tiny_bundle
 
 from voicestack.realtime.bench.cli import Setup, bench
 from voicestack.realtime.bench.options import parse
@@ -129,9 +129,7 @@ def test_replies_that_fail_are_counted_with_their_reason(tmp_path: Path) -> None
         (["capacity", "--transport", "ws"], "needs the server"),
     ],
 )
-def test_bad_input_is_one_line_and_2(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_input_is_one_line_and_2(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is measured."""
     if "--url" in arguments:
         pytest.importorskip("aiohttp")
@@ -205,7 +203,7 @@ def test_a_capacity_of_nothing_leaves_with_1(tmp_path: Path) -> None:
 
 def test_barge_in_is_measured_beside_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing comes after interrupt(), and the next reply is timed from it."""
-    long = Setup(lambda: ScriptedWorker(), ("so many words that nobody would wait for " * 3,))
+    long = Setup(lambda: ScriptedWorker(), ("so many words that nobody would wait until they are all said",))
     out = tmp_path / "out.json"
     arguments = ["interrupt", "--sessions", "1", "--count", "3", "--spread", "0", "--json", str(out)]
     assert bench(arguments, long) == 0
@@ -218,13 +216,39 @@ def test_barge_in_is_measured_beside_others(tmp_path: Path, capsys: pytest.Captu
 
 def test_throughput_states_the_ratio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of batches to one stream, with the bare engine and codec of a bundle."""
-    out = tmp_path / "out.json"
-    arguments = ["throughput", "--voice", str(tiny_bundle_path()), "--batch", "3", "--seconds", "0.3"]
+    out, voice = tmp_path / "out.json", tmp_path / "voice"
+    write_tiny_bundle(voice)
+    arguments = ["throughput", "--voice", str(voice), "--batch", "3", "--seconds", "0.3"]
     assert bench([*arguments, "--json", str(out)], Setup(replies=REPLIES)) == 0
     told = json.loads(out.read_text("utf-8"))
     assert set(told["frames_per_s"]) == set(told["ratio"]) == {"1", "3"}
     assert told["ratio"]["1"] == 1
     assert "times one by one" in capsys.readouterr().out
+
+
+def test_a_bundle_tells_what_onnx_runtime_took_of_its_rounds(tmp_path: Path) -> None:
+    """The rest is what the code around it costs; the voice is named."""
+    out, voice = tmp_path / "out.json", tmp_path / "voice"
+    name = write_tiny_bundle(voice).name
+    arguments = ["--voice", str(voice), "--seconds", "1", "--spread", "0", "--json", str(out)]
+    assert bench(arguments, Setup(replies=REPLIES)) == 0
+    told = json.loads(out.read_text("utf-8"))
+    assert told["target"]["voice"] == name
+    assert told["overhead"]["ort_s"] > 0
+    assert told["overhead"]["worker_s"] > 0
+    assert told["overhead"]["percent_of_ort"] > 0
+    assert told["rtf"] > 0
+
+
+def test_control_c_leaves_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """And one line."""
+
+    def pressed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("voicestack.realtime.bench.cli.measure", pressed)
+    assert bench([], setup()) == 130
+    assert capsys.readouterr().err == "voicestack: interrupted\n"
 
 
 def test_the_default_is_the_plain_run() -> None:

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("tqdm")
+pytest.importorskip("soxr")
+
+from voicestack.onnx_export.training import bundle, keep  # noqa: E402
+from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
+from voicestack.runtime import Bundle, SamplingParams, Speaker, WarmUp  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+
+
+def test_the_delay_voice_is_built_from_what_the_repository_keeps_and_speaks(tmp_path: Path) -> None:
+    """One command makes a bundle of the kept weights; its first sound is as shallow as asked for, and deepens."""
+    folder = WorkFolder(tmp_path / "work")
+    keep.restore(folder)
+    bundle.make(folder, tmp_path / "joe-delay", "delay")
+    speaker = Speaker(Bundle.load(tmp_path / "joe-delay"))
+    chunks = list(
+        speaker.speak(
+            "Good morning, this is your assistant.",
+            sampling=SamplingParams(seed=1),
+            depth=32,
+            warm_up=WarmUp(first_depth=2),
+        )
+    )
+    depths = [depth for chunk in chunks for depth in chunk.depths]
+    pcm = np.concatenate([chunk.pcm for chunk in chunks])
+    assert depths[0] == 2
+    assert max(depths) == 32
+    assert 1.2 < len(pcm) / 24_000 < 4.5
+    assert np.sqrt(np.mean(pcm**2)) > 0.01
