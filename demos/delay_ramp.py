@@ -70,11 +70,11 @@ def main() -> None:
     texts = (files("voicestack.onnx_export.training") / "everyday.txt").read_text("utf-8").splitlines()
     texts = texts[: max(options.sentences, 1)]
     bundle = Bundle.load(options.voice)
-    speaker, depth = Speaker(bundle), bundle.manifest.sampling.depth
-    speaker.prepare()
+    speaker, depth = Speaker(bundle), bundle.manifest.n_vq
+    speaker.prepare(depth)
     try:
         ramps = {first: WarmUp(first, min(options.min_depth, first)) for first in FIRST_DEPTHS if first <= depth}
-        list(speaker.speak(texts[0], warm_up=ramps[1]))
+        list(speaker.speak(texts[0], depth=depth, warm_up=ramps[1]))
     except InputError as error:
         parser.error(str(error))
     runs = {first: Run() for first in ramps}
@@ -88,10 +88,11 @@ def main() -> None:
         "depth": depth,
         "first_depths": {},
     }
+    teacher = taught(texts) if find_spec("faster_whisper") else []
     for first, run in runs.items():
         report["first_depths"][first] = figures = run.figures()
-        if find_spec("faster_whisper"):
-            figures |= judged(run, runs[max(runs)], texts)
+        if teacher:
+            figures |= judged(run, runs[max(runs)], teacher, texts)
         print(first, {name: value for name, value in figures.items() if name != "depth_by_frame"}, flush=True)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -105,7 +106,7 @@ def listen(speaker: Speaker, text: str, seed: int, ramp: WarmUp, run: Run) -> No
     depths: list[int] = []
     sound: list[NDArray[np.float32]] = []
     begin = last = time.monotonic()
-    for chunk in speaker.speak(text, sampling=SamplingParams(seed=seed), warm_up=ramp):
+    for chunk in speaker.speak(text, sampling=SamplingParams(seed=seed), depth=FIRST_DEPTHS[-1], warm_up=ramp):
         now = time.monotonic()
         if len(chunk.pcm):
             meter.add(chunk.pcm, arrived_s=now, work_s=now - last)
@@ -120,8 +121,19 @@ def listen(speaker: Speaker, text: str, seed: int, ramp: WarmUp, run: Run) -> No
     run.sound.append(np.concatenate(sound))
 
 
-def judged(run: Run, plain: Run, texts: list[str]) -> dict[str, Any]:
-    """Words wrong, first words lost, and how like the same speech at full depth it sounds, as a whole and at first."""
+def taught(texts: list[str]) -> list[NDArray[np.float32]]:
+    """The same sentences by the teacher."""
+    from voicestack.onnx_export.training.evaluate import teacher_words
+    from voicestack.onnx_export.training.paths import LEXICON
+    from voicestack.onnx_export.training.teacher import Teacher
+    from voicestack.runtime.text import Lexicon
+
+    teacher, lexicon = Teacher(), Lexicon.load(LEXICON)
+    return [teacher.speak(teacher_words(text, lexicon)).pcm.astype(np.float32) / 32768 for text in texts]
+
+
+def judged(run: Run, plain: Run, teacher: list[NDArray[np.float32]], texts: list[str]) -> dict[str, Any]:
+    """Words wrong, first words lost, and how like the teacher, and the same speech at full depth, it sounds."""
     from voicestack.onnx_export.training.judges import Recogniser, SpeakerJudge
     from voicestack.onnx_export.training.word_errors import word_errors
 
@@ -129,11 +141,16 @@ def judged(run: Run, plain: Run, texts: list[str]) -> dict[str, Any]:
     heard = [recogniser.hear(pcm) for pcm in run.sound]
     errors = [word_errors(text, said) for text, said in zip(texts, heard, strict=True)]
     lost = [first_word(text) != first_word(said) for text, said in zip(texts, heard, strict=True)]
-    pairs = zip(run.sound, plain.sound, strict=True)
+
+    def likeness(others: list[NDArray[np.float32]]) -> float:
+        pairs = zip(run.sound, others, strict=True)
+        return round(float(np.mean([judge.embed(one) @ judge.embed(other) for one, other in pairs])), 4)
+
     return {
         "wer_percent": round(100 * sum(each.edits for each in errors) / sum(each.words for each in errors), 2),
         "first_word_lost_percent": round(100 * float(np.mean(lost)), 1),
-        "similarity_to_full": round(float(np.mean([judge.embed(one) @ judge.embed(other) for one, other in pairs])), 4),
+        "similarity_to_teacher": likeness(teacher),
+        "similarity_to_full": likeness(plain.sound),
     }
 
 

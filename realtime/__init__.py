@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .outlet import Ending
     from .planner import PlannerConfig
     from .playout import Heard
+    from .published_worker import PublishedMemory, PublishedWorker
     from .scheduler import Limits
     from .session import Session
     from .simulator import Outcome, Simulation, Talker
@@ -25,6 +26,8 @@ __all__ = [
     "Line",
     "Outcome",
     "PlannerConfig",
+    "PublishedMemory",
+    "PublishedWorker",
     "Session",
     "Simulation",
     "State",
@@ -40,6 +43,7 @@ _HOMES = {
     "outlet": ("Ending",),
     "planner": ("PlannerConfig",),
     "playout": ("Heard",),
+    "published_worker": ("PublishedMemory", "PublishedWorker"),
     "scheduler": ("Limits",),
     "session": ("Session",),
     "simulator": ("Outcome", "Simulation", "Talker"),

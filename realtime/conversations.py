@@ -18,9 +18,9 @@ class Conversations:
         self._begun += 1
         return self._begun
 
-    def heard(self, conversation: int, seconds: float) -> None:
-        """So much was heard of its newest utterance, which ends there."""
-        self._heard.append((conversation, seconds))
+    def heard(self, key: int, seconds: float) -> None:
+        """So much was heard of an utterance, which ends there."""
+        self._heard.append((key, seconds))
 
     def close(self, conversation: int) -> None:
         """No further utterance of it will come."""

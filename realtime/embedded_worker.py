@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from voicestack.runtime import (
     Advance,
@@ -56,6 +57,10 @@ class EmbeddedWorker:
             raise InputError("a manner of published checkpoints does not fit this project's own voice; leave it out")
         self._ensemble.release(self._ensemble.begin(_stream_spec(spec), spec.warm_up))
         return spec
+
+    def read_voice(self, prompt: Path, prompt_text: str | None) -> NoReturn:
+        """InputError: there is one voice only."""
+        raise InputError(f"this project's own voice cannot sound like {prompt}; only a published checkpoint can")
 
     def warm_up(self, meter: CostMeter) -> None:
         """Speak in batches of every size and depth, decode chunks of every length, and note what it takes."""

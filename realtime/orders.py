@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from voicestack.runtime import Chunk, HistoryPolicy, SamplingParams, WarmUp
@@ -11,7 +12,7 @@ from .cost_model import CostMeter
 
 if TYPE_CHECKING:
     # Importing it costs 100 ms that only its users should pay.
-    from voicestack.runtime.published import PublishedManner
+    from voicestack.runtime.published import PublishedManner, PublishedVoice
 
 _SEEDS_PER_UTTERANCE = 10_000
 """Each sentence of an utterance takes a seed of its own."""
@@ -56,7 +57,8 @@ class StepOrder:
 class Order:
     """One round, in this order: what was heard, closings, openings, text, prefill, steps, one block of history.
 
-    heard: (conversation, seconds) of its newest utterance, which ends there. prefill: (key, rows).
+    heard: (key, seconds), an utterance that ends there, even when it is done, if others go on from it. prefill: (key,
+    rows).
     """
 
     heard: list[tuple[int, float]] = field(default_factory=list)
@@ -132,6 +134,10 @@ class Worker(Protocol):
 
     def checked(self, spec: UtteranceSpec) -> UtteranceSpec:
         """The same; InputError for what this voice cannot do. The only method for any thread."""
+        ...
+
+    def read_voice(self, prompt: Path, prompt_text: str | None) -> "PublishedVoice":
+        """A voice from a `.voice` file or a recording; InputError where there are no other voices."""
         ...
 
     def warm_up(self, meter: CostMeter) -> None:

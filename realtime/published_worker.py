@@ -13,6 +13,7 @@ from voicestack.runtime.published import (
     PublishedChunk,
     PublishedEnsemble,
     PublishedManner,
+    PublishedVoice,
     Speech,
 )
 
@@ -74,9 +75,10 @@ class PublishedWorker:
         self.depth = self._ensemble.depths[-1]
         # Rows of another depth than their stream's would be rows that no published code ever fed.
         self.sheds, self.converses = False, self._ensemble.converses
-        voice = None if prompt is None else read_prompt(self._ensemble, prompt, prompt_text)
+        voice = None if prompt is None else self.read_voice(prompt, prompt_text)
         self._manner = PublishedManner(voice)
         self._speeches: dict[int, Speech] = {}
+        self._newest: dict[int, tuple[int, Speech]] = {}
 
     @classmethod
     def opener(
@@ -99,6 +101,10 @@ class PublishedWorker:
             raise InputError("a published voice has no warm-up ramp; leave warm_up out")
         self._ensemble.check(self._manner_of(spec), spec.depth)
         return spec
+
+    def read_voice(self, prompt: Path, prompt_text: str | None) -> PublishedVoice:
+        """A voice from a `.voice` file or a recording, which takes a slot while it is prefilled."""
+        return read_prompt(self._ensemble, prompt, prompt_text)
 
     def warm_up(self, meter: CostMeter) -> None:
         """Speak nonsense in batches of some sizes at every depth, and note what it takes."""
@@ -131,17 +137,23 @@ class PublishedWorker:
 
     def _take(self, order: Order) -> None:
         """All of an order that costs next to nothing."""
-        for conversation, seconds in order.heard:
-            self._ensemble.heard(conversation, seconds)
+        for key, seconds in order.heard:
+            for newest, speech in self._newest.values():
+                if newest == key:
+                    self._ensemble.heard(speech, seconds)
         for key in order.close:
-            if speech := self._speeches.pop(key, None):
-                self._ensemble.release(speech)
+            if key in self._speeches:
+                self._ensemble.release(self._speeches.pop(key))
         for conversation in order.close_conversations:
             self._ensemble.end_conversation(conversation)
+            self._newest.pop(conversation, None)
         for key, spec in order.open:
-            self._speeches[key] = self._ensemble.begin(
+            speech = self._ensemble.begin(
                 self._manner_of(spec), seed=spec.sampling.seed, depth=spec.depth, conversation=spec.conversation
             )
+            self._speeches[key] = speech
+            if spec.conversation is not None:
+                self._newest[spec.conversation] = (key, speech)
         pieces: dict[int, list[str]] = {}
         for key, text in order.text:
             pieces.setdefault(key, []).append(text)

@@ -5,10 +5,11 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from .conversations import Conversations
 from .cost_model import CostMeter
+from .live import Live
 from .metrics import Metrics
 from .onset import OnsetDetector
 from .orders import Fate, Order, Report, Result, StepOrder, UtteranceSpec, Worker
@@ -27,26 +28,6 @@ class Limits:
 
     starved_s: float = 60.0
     full_s: float = 60.0
-
-
-@dataclass(slots=True)
-class _Live:
-    """One utterance that is being spoken."""
-
-    outlet: Outlet
-    spec: UtteranceSpec
-    track: Track
-    onset: OnsetDetector
-    stages: Stages
-    on_starved: Callable[[], None]
-    text: list[str] = field(default_factory=list)
-    complete: bool = False
-    finish_sent: bool = False
-    opened: bool = False
-    parked_since_s: float = math.inf
-    first_sound_s: float | None = None
-    delivered_samples: int = 0
-    delivered_frames: int = 0
 
 
 class Scheduler:
@@ -69,7 +50,7 @@ class Scheduler:
         self._history_due = False
         config = replace(config, shedding=config.shedding and worker.sheds)
         self.planner = Planner(lambda: self._model, worker.frame_s, config, lambda: self._history_due)
-        self._live: dict[int, _Live] = {}
+        self._live: dict[int, Live] = {}
         self._closing: list[tuple[int, float]] = []
         self._conversations = Conversations()
         self._next_key = 0
@@ -106,7 +87,7 @@ class Scheduler:
         self.planner.tracks[key] = track
         stages.opened_s = track.opened_s
         onset = OnsetDetector(self._worker.sample_rate_hz)
-        self._live[key] = _Live(outlet, spec, track, onset, stages, on_starved)
+        self._live[key] = Live(outlet, spec, track, onset, stages, on_starved)
         return key
 
     def begin_conversation(self) -> int | None:
@@ -118,12 +99,10 @@ class Scheduler:
         self._conversations.close(conversation)
         self._wake.set()
 
-    def heard(self, key: int, conversation: int | None, seconds: float) -> None:
-        """So much of an utterance was heard, the newest of its conversation, which goes on from there."""
-        live = self._live.get(key)
-        # Of one that was not begun nothing is known, and the newest that is known is another.
-        if conversation is not None and (live is None or live.opened):
-            self._conversations.heard(conversation, seconds)
+    def heard(self, key: int, seconds: float) -> None:
+        """So much of an utterance was heard, to be told before its end is; its conversation goes on from there."""
+        if self._worker.converses:
+            self._conversations.heard(key, seconds)
             self._wake.set()
 
     def push(self, key: int, text: str) -> None:
@@ -184,6 +163,8 @@ class Scheduler:
                 # The worker answers for single utterances itself; what comes here it could not tell apart.
                 for step in order.step:
                     self.end(step.key, Ending.FAILED, error)
+                for conversation in order.close_conversations:
+                    self._conversations.close(conversation)
                 continue
             began_s = time.perf_counter()
             self._account(plan, order, report)
@@ -191,7 +172,7 @@ class Scheduler:
                 self._apply(result, report)
             self._metrics.loop_s.inc(time.perf_counter() - began_s)
 
-    def _text_came(self, live: _Live) -> None:
+    def _text_came(self, live: Live) -> None:
         now_s = self._clock()
         live.track.resume(now_s)
         if not math.isinf(live.parked_since_s):
@@ -251,7 +232,7 @@ class Scheduler:
         for key, live in list(self._live.items()):
             since_s = live.outlet.full_since_s
             if now_s - live.parked_since_s >= self._limits.starved_s:
-                self.heard(key, live.spec.conversation, math.inf)
+                self.heard(key, math.inf)
                 self.end(key, Ending.STARVED)
             elif since_s is not None and now_s - since_s >= self._limits.full_s:
                 self.end(key, Ending.ABANDONED)
@@ -299,7 +280,7 @@ class Scheduler:
         elif result.fate is Fate.FAILED:
             self.end(result.key, Ending.FAILED, result.error)
 
-    def _deliver(self, live: _Live, result: Result, report: Report) -> None:
+    def _deliver(self, live: Live, result: Result, report: Report) -> None:
         chunk, metrics, now_s = result.chunk, self._metrics, self._clock()
         if chunk is None:
             return

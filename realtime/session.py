@@ -143,7 +143,7 @@ class Session:
             outlet.cut(end_s)
         else:
             outlet.drop()
-        self._scheduler.heard(self._key, self._spec.conversation, heard.played_s)
+        self._scheduler.heard(self._key, heard.played_s)
         # What its listener still holds is not played any more.
         self._playout.report(heard.played_s)
         self._scheduler.end(self._key, Ending.INTERRUPTED)

@@ -33,7 +33,7 @@ from .scheduler import Limits, Scheduler
 from .session import Session
 
 if TYPE_CHECKING:
-    from voicestack.runtime.published import PublishedManner
+    from voicestack.runtime.published import PublishedManner, PublishedVoice
 
 _RETRY_S = 1.0
 """The hint when to come again while nothing is known of how long sessions last."""
@@ -82,6 +82,7 @@ class Voice:
         self._stack = AsyncExitStack()
         self._scheduler: Scheduler | None = None
         self._worker: Worker | None = None
+        self._executor: ThreadPoolExecutor | None = None
 
     @classmethod
     def load(
@@ -115,7 +116,7 @@ class Voice:
         scheduler = Scheduler(
             worker, executor, meter, self.metrics, self._clock, self.config.planner, self.config.limits
         )
-        self._worker, self._scheduler = worker, scheduler
+        self._worker, self._scheduler, self._executor = worker, scheduler, executor
         self.metrics.capacity.set_function(self.capacity)
         for state in State:
             self.metrics.sessions.labels(state).set_function(partial(self._count, state))
@@ -156,6 +157,15 @@ class Voice:
         """How many sessions of a depth may be open at once, by what the rounds have cost so far."""
         worker, scheduler = self._ready()
         return min(self.config.max_sessions, worker.slots, scheduler.planner.capacity(depth or worker.depth))
+
+    async def read_voice(self, prompt: Path, prompt_text: str | None = None) -> "PublishedVoice":
+        """A voice for a `PublishedManner`, from a `.voice` file or a recording, whose words are `prompt_text`.
+
+        While a recording is made one, nobody else is served: `.voice` files are for that. InputError says what is wrong
+        with it, CapacityError that all places are taken.
+        """
+        worker, _ = self._ready()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, worker.read_voice, prompt, prompt_text)
 
     def session(
         self,

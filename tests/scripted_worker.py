@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -58,6 +60,9 @@ class ScriptedWorker:
         if spec.depth is not None and spec.depth not in self.depths:
             raise InputError(f"depth must be one of {self.depths}, got {spec.depth!r}")
         return spec
+
+    def read_voice(self, prompt: Path, prompt_text: str | None) -> NoReturn:
+        raise InputError("there is one voice only")
 
     def warm_up(self, meter: CostMeter) -> None:
         for depth in self.depths:

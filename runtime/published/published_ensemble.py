@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Event
 from ..ensemble import Advance, StepTimes
 from ..errors import InputError
+from ..step_result import Event
 from .bundle import PublishedBundle
 from .generator_info import Family
 from .published_voice import common_rows
@@ -143,13 +143,12 @@ class PublishedEnsemble(PublishedStudio):
         """Give up an utterance, at any time, as if it had never been; once more does no harm."""
         speech.give_up()
 
-    def heard(self, conversation: int, seconds: float) -> None:
-        """Of the newest utterance of a conversation so much was heard; it ends there, and the next goes on from that.
+    def heard(self, speech: Speech, seconds: float) -> None:
+        """So much of an utterance was heard; it ends there, even when it is done, and the next goes on from that.
 
-        That of a family whose utterances do not go on from each other is not known.
+        Of one that is not the newest of its conversation any more nothing can be forgotten.
         """
-        if talk := self._talks.get(conversation):
-            talk.heard(seconds)
+        speech.stop_behind(seconds)
 
     def end_conversation(self, conversation: int) -> None:
         """Give a conversation's slot back; of one that is not known does no harm."""

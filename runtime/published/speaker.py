@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from ..checks import whole
-from ..engine import Event
 from ..errors import BundleError, InputError
+from ..step_result import Event
 from .conversation import Conversation, check_turn
 from .generator_info import Family
 from .prompt_memory import PromptMemory

@@ -2,32 +2,63 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Event
+from ..step_result import Event
 from .codec_decoder import CodecDecoder
 from .generator import AnyGenerator
 from .prompt_memory import PromptMemory
+from .published_voice import PublishedVoice
 from .speech_request import MAX_FRAMES, Drawing, Prompt, PublishedManner, prompts_of, row_limit
 from .streams import Stream
 from .tokenizer import JsonTokenizer, PieceTokenizer
 from .utterance import Progress, Utterance
 
 IntArray = NDArray[np.int64]
+_LEAD_INS = 8
+"""So many are kept; each holds a codec's state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """What all speeches of an ensemble share. memory: of the rows that prompts without a voice begin with."""
+    """What all speeches of an ensemble share.
+
+    plain: what the rows that prompts without a voice begin with left in the caches. lead_ins: sounds that have heard
+    the end of a prompt that speech goes on from, by its rows and depth.
+    """
 
     generator: AnyGenerator
     decoder: CodecDecoder
     tokenizer: JsonTokenizer | PieceTokenizer
     capacity: int
-    memory: PromptMemory
+    plain: PromptMemory
+    lead_ins: dict[tuple[bytes, int | None], Utterance] = field(default_factory=dict)
+
+    def memory_of(self, voice: PublishedVoice | None) -> PromptMemory | None:
+        """What prompts with a voice need not feed again; nothing where it would take longer to put back than to feed.
+
+        Writing to the caches of a GPU takes all of them to the host and back, while everybody waits.
+        """
+        if not self.generator.info.takes_query_lengths:
+            return None
+        return self.plain if voice is None else voice.memory
+
+    def sound_behind(self, prompt: Prompt, depth: int | None, progress: Progress) -> Utterance:
+        """The sound of what follows a prompt; what the codec hears before it is decoded once for all that follows."""
+        fresh = Utterance(self.decoder, self.generator.info, depth, progress)
+        if not prompt.continued:
+            return fresh
+        rows = prompt.rows[-prompt.continued :]
+        key = (rows.tobytes(), depth)
+        if key not in self.lead_ins:
+            if len(self.lead_ins) == _LEAD_INS:
+                del self.lead_ins[next(iter(self.lead_ins))]
+            fresh.continue_from(rows, prompt.continued)
+            self.lead_ins[key] = fresh
+        return self.lead_ins[key].copy(progress)
 
 
 class Speech(ABC):
@@ -101,6 +132,10 @@ class Speech(ABC):
     def give_up(self) -> None:
         """Leave the generator as if it had never been; once more, or when it is done, does no harm."""
 
+    @abstractmethod
+    def stop_behind(self, seconds: float) -> None:
+        """End it behind so many seconds of its sound, even when it is done, for those that go on from it."""
+
 
 class PromptedSpeech(Speech):
     """An utterance of a family whose prompt holds all of the text: nothing happens before that is complete.
@@ -153,14 +188,11 @@ class PromptedSpeech(Speech):
         if not self._prompts:
             return
         prompt, tools, how = self._prompts.popleft(), self._instruments, self._how
-        seed, voice = None if how.seed is None else how.seed + self._part, self._manner.voice
-        memory = tools.memory if voice is None else voice.memory
+        seed, memory = None if how.seed is None else how.seed + self._part, tools.memory_of(self._manner.voice)
         (self.stream,) = tools.generator.open([prompt.rows], how.sampling, depth=how.depth, seed=seed, memory=memory)
         self.done, self._prefilling, self.event, self.pause_s = False, True, None, prompt.pause_s
         self._part += 1
-        self.sound = Utterance(tools.decoder, tools.generator.info, how.depth, self._progress)
-        if prompt.continued:
-            self.sound.continue_from(prompt.rows[-prompt.continued :], prompt.continued)
+        self.sound = tools.sound_behind(prompt, how.depth, self._progress)
         family = tools.generator.info.family
         limit = MAX_FRAMES[family] if self._manner.max_frames is None else self._manner.max_frames
         self._left = min(row_limit(limit, tools.generator.info), tools.capacity - len(prompt.rows))
@@ -171,6 +203,10 @@ class PromptedSpeech(Speech):
         if self.stream is not None:
             self._instruments.generator.release(self.stream)
             self.stream = self.sound = None
+
+    def stop_behind(self, seconds: float) -> None:
+        """Nothing goes on from it."""
+        self.give_up()
 
     def _made(self) -> deque[Prompt]:
         text, manner, tools = "".join(self._text), self._manner, self._instruments

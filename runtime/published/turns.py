@@ -2,8 +2,8 @@
 
 import math
 
-from ..engine import Event
 from ..errors import BundleError, CapacityError
+from ..step_result import Event
 from .generator_info import Family
 from .prompts_realtime import TEXT_LEAD, assistant_rows
 from .prompts_rows import IntArray
@@ -29,8 +29,9 @@ class Talk:
         if not isinstance(generator, RealtimeGenerator) or not isinstance(tokenizer, JsonTokenizer):
             raise BundleError("only the realtime family, with a tokenizer.json, has turns that go on from each other")
         self.generator, self.tokenizer, self.seed = generator, tokenizer, how.seed
-        memory = instruments.memory if manner.voice is None else manner.voice.memory
-        opened = generator.open([memory.rows], how.sampling, depth=how.depth, memory=memory)
+        rows = (instruments.plain if manner.voice is None else manner.voice.memory).rows
+        memory = instruments.memory_of(manner.voice)
+        opened = generator.open([rows], how.sampling, depth=how.depth, memory=memory)
         self.stream: Stream | None = opened[0]
         self.turns = 0
         self.last: TurnSpeech | None = None
@@ -42,11 +43,6 @@ class Talk:
         if self.stream is not None:
             self.generator.release(self.stream)
             self.stream = None
-
-    def heard(self, seconds: float) -> None:
-        """Of the newest turn so much was heard: the next goes on as if it had been stopped behind that."""
-        if self.last is not None:
-            self.last.stop_behind(seconds)
 
 
 class TurnSpeech(Speech):

@@ -1,7 +1,7 @@
 """One utterance on its way from generated rows to chunks of sound, while it is generated."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,17 @@ class Utterance:
         for row in rows:
             self.take(row)
         self._decode()
+
+    def copy(self, progress: Progress) -> "Utterance":
+        """Another that has taken the same, of a text that is as far as `progress`."""
+        other, pending = Utterance(self._decoder, self._info, self._depth, progress), self._pending
+        # The codec replaces the tensors of a state and never writes to them.
+        state = replace(pending.state, tensors=dict(pending.state.tensors))
+        other._pending = replace(
+            pending, state=state, frames=[*pending.frames], pcm=[*pending.pcm], codes=[*pending.codes]
+        )
+        other.made, other._staircase = self.made, self._staircase.copy()
+        return other
 
     def take(self, row: IntArray) -> None:
         """Take the next row."""

@@ -34,6 +34,13 @@ def test_a_whisper_below_minus_40_dbfs_is_not_audible() -> None:
     assert onset(hum(9600, volume=0.028)) == 0
 
 
+def test_a_sound_of_two_channels_is_as_loud_as_both_on_average() -> None:
+    """Silence beside speech does not hide it; the onset is counted in samples per channel."""
+    silence, speech = np.stack([SILENCE, SILENCE], axis=1), np.stack([hum(4800), np.zeros(4800)], axis=1)
+    assert onset(silence, speech) == 2400
+    assert onset(silence) is None
+
+
 @given(st.lists(st.integers(0, 7200), max_size=12))
 def test_cutting_the_signal_does_not_move_the_onset(cuts: list[int]) -> None:
     """Any chunking finds the same sample as the whole."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from generator_cases import CASES, backbone, greedy, opened, reference
+from generator_cases import CASES, backbone, greedy, opened, prompts, reference
 
 from voicestack.runtime.published.realtime_generator import RealtimeGenerator
 
@@ -15,9 +15,8 @@ def test_pieces_of_any_size_leave_the_same_keys_values_and_hidden_state(case: st
     whole, pieced = backbone(case), backbone(case)
     expected = whole.append(whole.cache.join(), rows)
     slot = pieced.cache.join()
-    for start in range(0, len(rows), size):
-        hidden = pieced.append(slot, rows[start : start + size])
-    np.testing.assert_allclose(hidden, expected, rtol=0, atol=1e-5)
+    hidden = [pieced.append(slot, rows[start : start + size]) for start in range(0, len(rows), size)]
+    np.testing.assert_allclose(hidden[-1], expected, rtol=0, atol=1e-5)
     for kind in ("keys", "values"):
         for one, other in zip(getattr(whole.cache, kind), getattr(pieced.cache, kind), strict=True):
             np.testing.assert_allclose(one[0, :, : len(rows)], other[0, :, : len(rows)], rtol=0, atol=1e-5)
@@ -26,26 +25,26 @@ def test_pieces_of_any_size_leave_the_same_keys_values_and_hidden_state(case: st
 @pytest.mark.parametrize("case", CASES)
 def test_others_are_stepped_between_the_pieces_and_nobody_minds(case: str) -> None:
     """Both streams give the rows they would give if each had been prefilled in one go."""
-    rows = reference(case)["prefill_ids"]
+    rows = reference(case)["prefill_ids"] if case == "realtime" else prompts(case, "clone")[0]
 
-    def begun(pieces: int) -> list[np.ndarray]:
+    def rows_of(size: int) -> list[np.ndarray]:
         generator = opened(case)
-        (first,) = generator.prefill([rows[:9]], greedy(), seed=1)
+        (first,) = generator.prefill([rows[:-1]], greedy(), seed=1)
         (second,) = generator.open([rows], greedy(), seed=2)
         if isinstance(generator, RealtimeGenerator):
             generator.push_text(first, list(range(20)))
             generator.push_text(second, list(range(30, 50)))
-        given = []
-        while generator.table.feed_part(second, pieces):
-            if pieces < len(rows):
-                given += generator.step([first])
-        while len(given) < 8:
+        given, pieces = [], 1
+        while generator.table.feed_part(second, size):
             given += generator.step([first])
-        given += [generator.step([second])[0] for _ in range(4)]
+            pieces += 1
+        given += [row for _ in range(8 - pieces) for row in generator.step([first])]
+        given += [row for _ in range(4) for row in generator.step([second])]
         return [row for row in given if row is not None]
 
-    sizes = -(-len(rows) // 8)
-    np.testing.assert_array_equal(begun(len(rows)), begun(max(sizes, 3)))
+    in_pieces, in_one_go = rows_of(-(-len(rows) // 4)), rows_of(len(rows))
+    assert in_pieces
+    np.testing.assert_array_equal(in_pieces, in_one_go)
 
 
 def test_a_turn_given_up_before_its_prompt_was_fed_leaves_the_rest_of_the_prompt() -> None:
@@ -72,15 +71,16 @@ def test_a_turn_given_up_before_its_prompt_was_fed_leaves_the_rest_of_the_prompt
 
 def test_a_feed_that_breaks_off_feeds_nothing_of_anybody() -> None:
     """The step can be made again without the one it failed for."""
-    generator = opened("nano", slots=3)
-    rows = reference("nano")["prefill_ids"]
-    expected = opened("nano").prefill([rows], greedy(), seed=1)
-    alone = opened("nano")
-    expected = alone.prefill([rows], greedy(), seed=1)
-    wanted = [alone.step(expected)[0] for _ in range(2)]
-    one, bad = (generator.prefill([rows], greedy(), seed=1)[0] for _ in range(2))
-    first = generator.step([one])[0]
-    bad.unfed = np.full((1, rows.shape[1] + 1), 0, np.int64)
+    (prompt,) = prompts("local", "clone")
+    alone, shared = opened("local"), opened("local")
+    (expected,) = alone.prefill([prompt], greedy(), seed=1)
+    wanted = [alone.step([expected])[0] for _ in range(2)]
+    one, bad = (shared.prefill([prompt], greedy(), seed=1)[0] for _ in range(2))
+    first = shared.step([one])[0]
+    bad.unfed = np.zeros((1, prompt.shape[1] + 1), np.int64)
     with pytest.raises(ValueError, match="broadcast"):
-        generator.step([one, bad])
-    np.testing.assert_array_equal([first, generator.step([one])[0]], wanted)
+        shared.step([one, bad])
+    for given, row in zip((first, shared.step([one])[0]), wanted, strict=True):
+        assert given is not None
+        assert row is not None
+        np.testing.assert_array_equal(given, row)
