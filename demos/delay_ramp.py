@@ -88,7 +88,11 @@ def main() -> None:
         "depth": depth,
         "first_depths": {},
     }
-    teacher = taught(texts) if find_spec("faster_whisper") else []
+    teacher: list[NDArray[np.float32]] = []
+    if find_spec("faster_whisper"):
+        from voicestack.onnx_export.training.evaluate import spoken_by_teacher
+
+        teacher = spoken_by_teacher(texts)
     for first, run in runs.items():
         report["first_depths"][first] = figures = run.figures()
         if teacher:
@@ -119,17 +123,6 @@ def listen(speaker: Speaker, text: str, seed: int, ramp: WarmUp, run: Run) -> No
     run.underruns += figures["underruns"]
     run.depths.append(depths)
     run.sound.append(np.concatenate(sound))
-
-
-def taught(texts: list[str]) -> list[NDArray[np.float32]]:
-    """The same sentences by the teacher."""
-    from voicestack.onnx_export.training.evaluate import teacher_words
-    from voicestack.onnx_export.training.paths import LEXICON
-    from voicestack.onnx_export.training.teacher import Teacher
-    from voicestack.runtime.text import Lexicon
-
-    teacher, lexicon = Teacher(), Lexicon.load(LEXICON)
-    return [teacher.speak(teacher_words(text, lexicon)).pcm.astype(np.float32) / 32768 for text in texts]
 
 
 def judged(run: Run, plain: Run, teacher: list[NDArray[np.float32]], texts: list[str]) -> dict[str, Any]:

@@ -5,7 +5,8 @@
     new      then, whoever has not been heard yet, alone, so that the first sound does not wait for a large batch
     others   else whole batches of neighbours, the batch first in which somebody runs dry soonest
 
-A stream whose lead is high rests. One that is late is made shallower, a notch at a time, until its lead recovers.
+A stream whose lead is high rests, unless a batch takes it along. One that is late is made shallower, a notch at a time,
+until its lead recovers.
 Who comes when even the shallowest would not fit is refused at the door, with a hint when to come again.
 """
 
@@ -16,6 +17,10 @@ from dataclasses import dataclass, field
 
 from .cost_model import CostModel
 from .track import Track
+
+_FEW = 2
+_YOUNG_FRAMES = 3
+"""So long an utterance is treated as new: its first sound alone is too short to live on while a large batch is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +114,46 @@ class Planner:
         lead_s = track.lead_s(now_s)
         if lead_s < 2.5 * self._period_s:
             return 1
-        return 2 if lead_s < 5 * self._period_s else 4
+        # Long chunks pay where there is no batch, and would all be due in one round where there is one.
+        return 4 if lead_s > 5 * self._period_s and len(self.tracks) <= _FEW else 2
 
     def _choose(self, able: Sequence[Track], now_s: float, model: CostModel) -> list[Track]:
         """Who is stepped: new ones with the most urgent others, if there are new ones, else the neediest batch."""
         batch = self.config.batch
-        round_s = max((line.seconds(batch) for line in model.step.values()), default=0.0) + model.decode.seconds(batch)
-        urgent = sorted((t for t in able if t.slack_s(now_s) < 1.5 * round_s), key=lambda t: t.slack_s(now_s))
-        new = sorted((t for t in able if t.dry_at_s is None), key=lambda t: t.key)
+        slacks = {track.key: track.slack_s(now_s) for track in self.tracks.values()}
+        new = [t for t in able if t.dry_at_s is None or t.frames < _YOUNG_FRAMES]
+        new.sort(key=lambda t: (t.dry_at_s is not None, t.key))
         if new:
             # Who waits for a first sound has half the places at least, and whoever would run dry the others.
+            round_s = self._round_s(batch, model)
+            urgent = [t for t in able if t not in new and slacks[t.key] < 1.5 * round_s]
+            urgent.sort(key=lambda t: slacks[t.key])
             kept = urgent[: max(batch - len(new), batch // 2)]
             return kept + new[: batch - len(kept)]
-        # Neighbours in the engine's memory share a call, so whole neighbourhoods are stepped, the neediest first.
-        rows = sorted(able, key=lambda t: (t.row, t.key))
+        needy = {track.key for track in able}
+        if not needy:
+            return []
+        # A call costs little more for one row more, so who rests comes along; neighbours in the engine's memory share
+        # calls, so whole neighbourhoods are stepped, the neediest first.
+        company = (t for t in self.tracks.values() if t.key in needy or t.may_step(now_s))
+        rows = sorted(company, key=lambda t: (t.row, t.key))
         groups = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-        return min(groups, key=lambda group: min(t.slack_s(now_s) for t in group), default=[])
+        group = min(groups, key=lambda g: min((slacks[t.key] for t in g if t.key in needy), default=math.inf))
+        return self._in_time(
+            sorted(group, key=lambda t: (slacks[t.key], t.key)), min(slacks[t.key] for t in rows), model
+        )
+
+    def _in_time(self, group: list[Track], slack_s: float, model: CostModel) -> list[Track]:
+        """The first of a group, as many as can be stepped in half of the time in which somebody may run dry."""
+        count = len(group)
+        while count > 1 and self._round_s(count, model) > slack_s / 2:
+            count -= 1
+        return group[:count]
+
+    def _round_s(self, rows: int, model: CostModel) -> float:
+        """About how long a round of so many rows takes."""
+        depth = max((track.depth for track in self.tracks.values()), default=model.depths[0])
+        return model.step[depth].seconds(rows) + model.decode.seconds(rows)
 
     def _has_slack(self, ready: Iterable[Track], now_s: float) -> bool:
         return all(track.dry_at_s is not None and track.slack_s(now_s) > self.config.slack_s for track in ready)

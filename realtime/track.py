@@ -7,7 +7,7 @@ _HELD_BACK_S = 0.1
 """So much lead must be left when frames that were held back without text are given out after all."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Track:
     """The state of one utterance as the planner sees it; it is changed by the planner and its owner only.
 
@@ -70,6 +70,10 @@ class Track:
             # A delay voice keeps its last frames back, to make them deeper when there is text, as long as it can.
             return self.pending > 0 and lead_s <= _HELD_BACK_S
         return not (self.ended or self.full or self.resting)
+
+    def may_step(self, now_s: float) -> bool:
+        """Whether a frame more does no harm, though it may be resting: its lead is not what it is to be at most."""
+        return not (self.rows_left or self.ended or self.parked or self.full) and self.lead_s(now_s) < self.high_s
 
     def wakes_at_s(self) -> float:
         """When it will have rested; endless when something else must happen first."""

@@ -8,6 +8,7 @@ async with Voice.load() as voice, voice.session() as session:
 """
 
 import asyncio
+import gc
 import math
 import time
 from collections.abc import Callable
@@ -113,6 +114,9 @@ class Voice:
         except BaseException:
             await self._stack.aclose()
             raise
+        # What is loaded now stays; a full collection that looked it through would stall everybody for 20 ms and more.
+        gc.collect()
+        gc.freeze()
         scheduler = Scheduler(
             worker, executor, meter, self.metrics, self._clock, self.config.planner, self.config.limits
         )

@@ -214,6 +214,12 @@ class _Bench:
         return *load_analysis(self._folder), load_synthesis(self._folder)
 
 
+def spoken_by_teacher(texts: list[str]) -> list[Pcm]:
+    """Each text by the teacher, float32 [samples] at 24 kHz."""
+    teacher, lexicon = Teacher(), Lexicon.load(LEXICON)
+    return [teacher.speak(teacher_words(text, lexicon)).pcm.astype(np.float32) / 32768.0 for text in texts]
+
+
 def teacher_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
     """What the runtime's front end makes of a text, as words for the teacher; unknown words by their letters' names."""
     front_end = TextFrontEnd(lexicon)

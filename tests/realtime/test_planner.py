@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicestack.realtime.cost_model import CostMeter, CostModel, Line
-from voicestack.realtime.planner import PlannerConfig
+from voicestack.realtime.planner import Planner, PlannerConfig
 from voicestack.realtime.simulator import Simulation, Talker
+from voicestack.realtime.track import Track
 
 COST = CostModel(
     MappingProxyType({8: Line(1e-3, 0.8e-3), 16: Line(2e-3, 1.2e-3), 32: Line(4e-3, 2.0e-3)}),
@@ -29,6 +30,25 @@ talkers = st.builds(
     frames_per_s=st.sampled_from([math.inf, 15.0, 40.0]),
     leaves_s=st.one_of(st.just(math.inf), st.floats(1, 30)),
 )
+
+
+@given(st.lists(talkers, max_size=40), st.floats(0, 10))
+@settings(max_examples=40, deadline=None)
+def test_a_round_steps_nobody_twice_and_nobody_who_must_not(crowd: list[Talker], now_s: float) -> None:
+    """Whatever state the tracks are in, a plan names each at most once, none that is parked, full or has ended."""
+    planner = Planner(lambda: COST, PERIOD_S)
+    for key, talker in enumerate(crowd):
+        track = Track(key, talker.depth, talker.arrives_s, 0.6, 0.35, rows_left=talker.prompt_rows % 3)
+        track.frames = talker.frames % 7
+        track.dry_at_s = None if talker.prompt_rows == 1 else talker.arrives_s
+        track.parked, track.full = talker.frames % 5 == 0, talker.frames % 7 == 0
+        planner.tracks[key] = track
+    plan = planner.plan(now_s)
+    keys = [track.key for track in plan.step]
+    assert len(set(keys)) == len(keys) <= planner.config.batch
+    assert not any(track.parked or track.full for track in plan.step)
+    if any(t.wants_step(now_s) and not t.rows_left for t in planner.tracks.values()):
+        assert plan.step
 
 
 @given(st.lists(talkers, max_size=60))

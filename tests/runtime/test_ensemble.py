@@ -90,10 +90,10 @@ def test_without_text_an_utterance_parks_and_holds_nothing_back(tiny: Bundle) ->
     utterance = ensemble.begin(StreamSpec(SamplingParams(seed=1), 8))
     assert ensemble.step([(utterance, 4)])[0].advance is Advance.PARKED
     utterance.push("Hello there, ")
+    (advanced,) = ensemble.step([(utterance, 4)])
     for _ in range(300):
-        (advanced,) = ensemble.step([(utterance, 4)])
-        if advanced.advance is Advance.PARKED:
-            break
+        if advanced.advance is not Advance.PARKED:
+            (advanced,) = ensemble.step([(utterance, 4)])
     assert advanced.advance is Advance.PARKED
     assert advanced.pending == 0
     utterance.finish()
