@@ -1,13 +1,13 @@
 """What to do next: the whole of the scheduling policy, without threads, sockets, models or a clock of its own.
 
     round    = prefill a few rows | step some streams by a frame | decode what waits | age a block of history
-    urgent   first, whoever would run dry within the next round or so
-    new      then, whoever has not been heard yet, alone, so that the first sound does not wait for a large batch
-    others   else whole batches of neighbours, the batch first in which somebody runs dry soonest
+    new      first, whoever has not been heard for long, with those who would run dry within the next round or so
+    others   else whole calls of neighbours, those first in which somebody runs dry soonest
 
-A stream whose lead is high rests, unless a batch takes it along. One that is late is made shallower, a notch at a time,
-until its lead recovers.
-Who comes when even the shallowest would not fit is refused at the door, with a hint when to come again.
+A stream whose lead is high rests, unless a call takes it along. When the engine is crowded and somebody is late, all
+are made shallower, a notch at a time, and deeper again when there is time for it: all alike, because a call makes
+stacks of one depth only. Who comes when even the shallowest would not fit is refused at the door, with a hint when to
+come again.
 """
 
 import math
@@ -18,7 +18,13 @@ from dataclasses import dataclass, field
 from .cost_model import CostModel
 from .track import Track
 
-_FEW = 2
+_FEW, _CALM = 2, 6
+_BUSY_MEMORY_S = 0.5
+_STRAIN = 1.3
+"""How much more than the cost model says a crowd takes, until one was seen: its calls are not all full."""
+_TOO_MUCH = 1.1
+"""A crowd that would take so much of the time is made shallower before it is late."""
+_MOST_STRAIN, _UNLIMITED, _MOST_SESSIONS = 3.0, 1_000, 4_096
 _YOUNG_FRAMES = 3
 """So long an utterance is treated as new: its first sound alone is too short to live on while a large batch is made."""
 
@@ -27,17 +33,21 @@ _YOUNG_FRAMES = 3
 class PlannerConfig:
     """The numbers of the policy.
 
-    batch: streams stepped in one round. prefill_rows: rows prefilled in one round. share: the part of the time that
-    admission may promise away. shed_lead_s: a stream whose lead is lower is late; restore_lead_s: one whose lead is
-    higher has recovered; notch_s: so long a depth stays. slack_s: history is aged when nobody is dry within that time.
+    batch: streams stepped in one round. call_rows: rows of the engine's memory that one call takes. prefill_rows: rows
+    prefilled in one round. share: the part of the time that admission may promise away. While the engine is busy for
+    more than `crowded` of the time and a lead is below shed_lead_s, all are made a notch shallower every notch_s; they
+    are made deeper when there would be time for that, at most every restore_s. slack_s: history is aged when nobody is
+    dry within that time.
     """
 
     batch: int = 12
+    call_rows: int = 6
     prefill_rows: int = 32
     share: float = 0.85
-    shed_lead_s: float = 0.12
-    restore_lead_s: float = 0.32
-    notch_s: float = 0.4
+    crowded: float = 0.9
+    shed_lead_s: float = 0.25
+    notch_s: float = 0.3
+    restore_s: float = 1.0
     slack_s: float = 0.25
     shedding: bool = True
 
@@ -73,18 +83,35 @@ class Planner:
         self.config = config or PlannerConfig()
         self.tracks: dict[int, Track] = {}
         self._cost, self._period_s, self._idle_work = cost, period_s, idle_work
+        self._busy, self._strain = 0.0, _STRAIN
+        self._noted_s = self._changed_s = -math.inf
+        self._level = _UNLIMITED
 
     def capacity(self, depth: int) -> int:
         """How many streams of a depth may be open at once: as many as fit when all speak, as shallow as they may be."""
-        model, config = self._cost(), self.config
-        least = model.depths[0] if config.shedding else depth
-        return max(1, model.capacity(least, self._period_s, config.batch, config.share))
+        count = 1
+        while count < _MOST_SESSIONS and self.fits([depth] * (count + 1)):
+            count += 1
+        return count
 
     def fits(self, depths: Sequence[int]) -> bool:
-        """Whether streams of such depths fit when all speak; one always does."""
-        model, config = self._cost(), self.config
-        least = Counter([model.depths[0]] * len(depths) if config.shedding else depths)
-        return len(depths) <= 1 or model.load(least, self._period_s, config.batch) <= config.share
+        """Whether streams of such depths fit when all speak; one always does.
+
+        What the cost model says is multiplied by how much busier than that the engine was of late.
+        """
+        least = [self._cost().depths[0]] * len(depths) if self.config.shedding else depths
+        return len(depths) <= 1 or self._strain * self._load(least) <= self.config.share
+
+    def worked(self, seconds: float, now_s: float) -> None:
+        """A round took so long and has just ended: how busy the engine is decides on depth and on admission."""
+        passed_s = max(now_s - self._noted_s, seconds, 1e-6)
+        weight = 1 - math.exp(-passed_s / _BUSY_MEMORY_S)
+        self._busy += weight * (seconds / passed_s - self._busy)
+        self._noted_s = now_s
+        speaking = [track.depth for track in self.tracks.values() if not (track.ended or track.parked)]
+        if len(speaking) >= self.config.call_rows:
+            strain = self._busy / max(self._load(speaking), 1e-6)
+            self._strain += weight * (min(max(strain, 1.0), _MOST_STRAIN) - self._strain)
 
     def plan(self, now_s: float) -> Plan:
         """The next round; empty when nobody wants anything now."""
@@ -111,6 +138,9 @@ class Planner:
 
     def chunk_frames(self, track: Track, now_s: float) -> int:
         """How many frames to decode at once: few while its listener waits, more when there is time for them."""
+        if track.dry_at_s is None:
+            # In a crowd the next round may be long in coming, and one frame is soon heard.
+            return 1 if len(self.tracks) <= _CALM else 2
         lead_s = track.lead_s(now_s)
         if lead_s < 2.5 * self._period_s:
             return 1
@@ -118,37 +148,40 @@ class Planner:
         return 4 if lead_s > 5 * self._period_s and len(self.tracks) <= _FEW else 2
 
     def _choose(self, able: Sequence[Track], now_s: float, model: CostModel) -> list[Track]:
-        """Who is stepped: new ones with the most urgent others, if there are new ones, else the neediest batch."""
+        """Who is stepped: new ones with the most urgent others, if there are new ones, else the neediest calls."""
         batch = self.config.batch
         slacks = {track.key: track.slack_s(now_s) for track in self.tracks.values()}
         new = [t for t in able if t.dry_at_s is None or t.frames < _YOUNG_FRAMES]
+        if not new:
+            return self._neediest({track.key for track in able}, slacks, now_s, model)
+        # Who waits for a first sound has half the places at least, and whoever would run dry the others.
         new.sort(key=lambda t: (t.dry_at_s is not None, t.key))
-        if new:
-            # Who waits for a first sound has half the places at least, and whoever would run dry the others.
-            round_s = self._round_s(batch, model)
-            urgent = [t for t in able if t not in new and slacks[t.key] < 1.5 * round_s]
-            urgent.sort(key=lambda t: slacks[t.key])
-            kept = urgent[: max(batch - len(new), batch // 2)]
-            return kept + new[: batch - len(kept)]
-        needy = {track.key for track in able}
+        limit_s = 1.5 * self._round_s(batch, model)
+        urgent = [t for t in able if t not in new and slacks[t.key] < limit_s]
+        urgent.sort(key=lambda t: slacks[t.key])
+        kept = urgent[: max(batch - len(new), batch // 2)]
+        return kept + new[: batch - len(kept)]
+
+    def _neediest(self, needy: set[int], slacks: dict[int, float], now_s: float, model: CostModel) -> list[Track]:
+        """The streams of the calls in which somebody needs a frame soonest.
+
+        A call takes rows that are neighbours in the engine's memory, and costs little more for one row more: so it is
+        whole neighbourhoods that are stepped, and who rests comes along.
+        """
         if not needy:
             return []
-        # A call costs little more for one row more, so who rests comes along; neighbours in the engine's memory share
-        # calls, so whole neighbourhoods are stepped, the neediest first.
-        company = (t for t in self.tracks.values() if t.key in needy or t.may_step(now_s))
-        rows = sorted(company, key=lambda t: (t.row, t.key))
-        groups = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-        group = min(groups, key=lambda g: min((slacks[t.key] for t in g if t.key in needy), default=math.inf))
-        return self._in_time(
-            sorted(group, key=lambda t: (slacks[t.key], t.key)), min(slacks[t.key] for t in rows), model
+        calls: dict[int, list[Track]] = {}
+        for track in self.tracks.values():
+            if track.key in needy or track.may_step(now_s):
+                calls.setdefault(track.row // self.config.call_rows, []).append(track)
+        by_need = sorted(
+            calls.values(), key=lambda call: min((slacks[t.key] for t in call if t.key in needy), default=math.inf)
         )
-
-    def _in_time(self, group: list[Track], slack_s: float, model: CostModel) -> list[Track]:
-        """The first of a group, as many as can be stepped in half of the time in which somebody may run dry."""
-        count = len(group)
-        while count > 1 and self._round_s(count, model) > slack_s / 2:
-            count -= 1
-        return group[:count]
+        # One call is the cheapest round for each of its streams; more of them only where nobody runs dry meanwhile.
+        soonest_s = min(slacks[track.key] for call in calls.values() for track in call)
+        late = self._round_s(self.config.batch, model) > soonest_s / 2
+        count = 1 if late else self.config.batch // self.config.call_rows
+        return [track for call in by_need[:count] for track in call][: self.config.batch]
 
     def _round_s(self, rows: int, model: CostModel) -> float:
         """About how long a round of so many rows takes."""
@@ -159,30 +192,28 @@ class Planner:
         return all(track.dry_at_s is not None and track.slack_s(now_s) > self.config.slack_s for track in ready)
 
     def _shed(self, now_s: float, model: CostModel) -> None:
-        """Make late streams a notch shallower, and those that have recovered a notch deeper."""
-        config, depths = self.config, model.depths
-        if not config.shedding:
-            return
-        crowded = self._load(model) > config.share
+        """Make all shallower when some are late, and deeper when there is time."""
+        config = self.config
+        speaking = [track for track in self.tracks.values() if not (track.ended or track.parked)]
+        if config.shedding and speaking:
+            wanted = max(track.wanted_depth for track in speaking)
+            level, passed_s = min(self._level, wanted), now_s - self._changed_s
+            late = any(track.slack_s(now_s) < config.shed_lead_s for track in speaking)
+            too_much = self._strain * self._load([min(track.wanted_depth, level) for track in speaking]) > _TOO_MUCH
+            if too_much or (self._busy >= config.crowded and late and passed_s >= config.notch_s):
+                self._change(max((d for d in model.depths if d < level), default=level), now_s)
+            elif level < wanted and passed_s >= config.restore_s:
+                deeper = min(d for d in model.depths if d > level)
+                depths = [min(track.wanted_depth, deeper) for track in speaking]
+                if self._strain * self._load(depths) <= config.share:
+                    self._change(deeper, now_s)
         for track in self.tracks.values():
-            if track.dry_at_s is None or track.ended or now_s - track.changed_s < config.notch_s:
-                continue
-            lead_s = track.lead_s(now_s)
-            if lead_s < config.shed_lead_s and not track.parked and crowded:
-                self._set_depth(track, max((d for d in depths if d < track.depth), default=track.depth), now_s)
-            elif lead_s >= min(config.restore_lead_s, track.low_s) and track.depth < track.wanted_depth:
-                deeper = min(d for d in depths if d > track.depth)
-                if self._load(model, {track.key: deeper}) <= config.share:
-                    self._set_depth(track, min(deeper, track.wanted_depth), now_s)
+            track.depth = min(track.wanted_depth, self._level)
 
-    def _set_depth(self, track: Track, depth: int, now_s: float) -> None:
-        if depth != track.depth:
-            track.depth, track.changed_s = depth, now_s
+    def _change(self, level: int, now_s: float) -> None:
+        if level != self._level:
+            self._level, self._changed_s = level, now_s
 
-    def _load(self, model: CostModel, instead: dict[int, int] | None = None) -> float:
-        """The share of the time that all streams that speak take, with other depths for some."""
-        instead = instead or {}
-        depths = Counter(
-            instead.get(track.key, track.depth) for track in self.tracks.values() if not (track.ended or track.parked)
-        )
-        return model.load(depths, self._period_s, self.config.batch)
+    def _load(self, depths: Sequence[int]) -> float:
+        """The share of the time that streams of such depths take by the cost model, a call at a time."""
+        return self._cost().load(Counter(depths), self._period_s, self.config.call_rows)

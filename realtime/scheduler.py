@@ -243,6 +243,7 @@ class Scheduler:
         self._model = self._meter.model()
         self._history_due = report.more_history
         self.busy_s += report.engine_s
+        self.planner.worked(report.round_s, now_s)
         for _, began_s in self._closing[: len(order.close)]:
             metrics.interrupt.observe(now_s - began_s)
         del self._closing[: len(order.close)]

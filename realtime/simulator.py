@@ -94,6 +94,8 @@ class Simulation:
                 place = heapq.heappop(coming)[1]
                 self._arrive(place, talkers[place], outcomes[place])
             self._text_comes()
+            for row, each in enumerate(self._speaking.values()):
+                each.track.row = row
             plan = self.planner.plan(self.now_s)
             if plan.empty:
                 self.now_s = max(self._next_event_s(coming), self.now_s + 1e-6)
@@ -139,6 +141,7 @@ class Simulation:
         took_s += self._cost.decode.seconds(sum(track.pending for track in due))
         self.now_s += took_s
         self.busy_s += took_s
+        self.planner.worked(took_s, self.now_s)
         for track in due:
             outcome = self._speaking[track.key].outcome
             if outcome.first_sound_s is None:

@@ -12,7 +12,7 @@ class Track:
     """The state of one utterance as the planner sees it; it is changed by the planner and its owner only.
 
     key: its place in time, lower is older. wanted_depth: how deep it is to be when there is room; depth: how deep it
-    is now, since changed_s. opened_s: when its text came. high_s, low_s: it rests when its lead reaches the one until
+    is now. opened_s: when its text came. high_s, low_s: it rests when its lead reaches the one until
     it falls to the other. row: its place in the engine's memory, as last told. rows_left: rows to be prefilled. parked:
     out of text. full: its listener's queue has no room. ended: no frame will follow. frames: how many were made,
     pending: how many of them are not decoded. dry_at_s: when what was made will have been played, None before the first
@@ -34,7 +34,6 @@ class Track:
     pending: int = 0
     frames: int = 0
     dry_at_s: float | None = None
-    changed_s: float = -math.inf
     underruns: int = 0
     underrun_s: float = 0.0
     excused_until_s: float = -math.inf
