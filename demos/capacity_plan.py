@@ -87,9 +87,9 @@ def holds(cost: CostModel, sessions: int, depth: int, rows: int, config: Planner
     return fine and p95_s <= LONGEST_WAIT_S, p95_s
 
 
-def capacity(cost: CostModel, depth: int, rows: int, batch: int) -> tuple[int, float]:
+def capacity(cost: CostModel, depth: int, rows: int, batch: int, calls_of: int) -> tuple[int, float]:
     """The most sessions that hold, by bisection, and their 95th centile of TTFB in seconds."""
-    config = PlannerConfig(batch=batch, prefill_rows=256, share=0.9, shedding=False)
+    config = PlannerConfig(batch=batch, call_rows=calls_of, prefill_rows=256, shedding=False)
     low, high, wait_s = 0, 2, 0.0
     while holds(cost, high, depth, rows, config)[0] and high < 2048:
         low, high = high, 2 * high
@@ -108,12 +108,14 @@ def main() -> None:
     table = ["| engine | where | step, fixed + per row | sessions | p95 TTFB |", "|---|---|---|---|---|"]
     cost = measured()
     plans = [
-        (f"embedded voice, depth {depth}", "this machine, one core, measured", cost, depth, 1, 12)
+        (f"embedded voice, depth {depth}", "this machine, one core, measured", cost, depth, 1, (12, 6))
         for depth in cost.depths
     ]
-    plans += [(f.name, c.name + ", reckoned", reckoned(f, c), 32, f.prompt_rows, 256) for f in FAMILIES for c in CHIPS]
+    plans += [
+        (f.name, c.name + ", reckoned", reckoned(f, c), 32, f.prompt_rows, (256, 256)) for f in FAMILIES for c in CHIPS
+    ]
     for name, where, model, depth, rows, batch in plans:
-        count, wait_s = capacity(model, depth, rows, batch)
+        count, wait_s = capacity(model, depth, rows, *batch)
         line = model.step[depth]
         price = f"{line.fixed_s * 1e3:.2f} + {line.per_row_s * 1e3:.3f} ms"
         table.append(f"| {name} | {where} | {price} | {count} | {wait_s * 1e3:.0f} ms |")

@@ -58,8 +58,8 @@ class CostModel:
 
 
 @dataclass(slots=True)
-class _Fit:
-    """Sums of a least-squares line whose measurements fade."""
+class _Sums:
+    """Sums of a least-squares line."""
 
     weight: float = 0.0
     rows: float = 0.0
@@ -67,12 +67,12 @@ class _Fit:
     seconds: float = 0.0
     products: float = 0.0
 
-    def add(self, rows: int, seconds: float) -> None:
-        for name, value in zip(self.__slots__, (1.0, rows, rows * rows, seconds, rows * seconds), strict=True):
-            setattr(self, name, _FORGET * getattr(self, name) + value)
+    def plus(self, other: "_Sums", share: float = 1.0) -> "_Sums":
+        """A share of these and all of the others."""
+        return _Sums(*(share * getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
     def line(self) -> Line:
-        """The line; flat per row where all measurements had the same number of rows, never falling."""
+        """The line; without a fixed part where all measurements had the same number of rows, never falling."""
         spread = self.weight * self.squares - self.rows**2
         if spread > 1e-6 * self.weight * self.squares:
             slope = max(0.0, (self.weight * self.products - self.rows * self.seconds) / spread)
@@ -80,6 +80,27 @@ class _Fit:
             if fixed >= 0:
                 return Line(fixed, slope)
         return Line(0.0, self.seconds / self.rows)
+
+
+@dataclass(slots=True)
+class _Fit:
+    """Measurements that fade, on top of those that stay: one stream alone says nothing of what twelve would take."""
+
+    lasting: _Sums = field(default_factory=_Sums)
+    recent: _Sums = field(default_factory=_Sums)
+
+    def add(self, rows: int, seconds: float) -> None:
+        self.recent = self.recent.plus(_Sums(1.0, rows, rows * rows, seconds, rows * seconds), _FORGET)
+
+    def settle(self) -> None:
+        self.lasting, self.recent = self.lasting.plus(self.recent), _Sums()
+
+    @property
+    def known(self) -> bool:
+        return bool(self.lasting.weight or self.recent.weight)
+
+    def line(self) -> Line:
+        return self.lasting.plus(self.recent).line()
 
 
 @dataclass(slots=True)
@@ -102,9 +123,14 @@ class CostMeter:
         """Prefilling so many rows took so long."""
         self._prefill.add(rows, seconds)
 
+    def settle(self) -> None:
+        """Keep what has been measured for good, as a warm-up of all shapes deserves."""
+        for fit in (*self._step.values(), self._decode, self._prefill):
+            fit.settle()
+
     def model(self) -> CostModel:
         """The model; RuntimeError before each kind of work was measured once."""
-        if not (self._step and self._decode.weight and self._prefill.weight):
+        if not (self._step and self._decode.known and self._prefill.known):
             raise RuntimeError("no step, no decoding, or no prefill has been measured yet; warm up first")
         steps = {depth: fit.line() for depth, fit in self._step.items()}
         return CostModel(MappingProxyType(steps), self._decode.line(), self._prefill.line())

@@ -66,6 +66,11 @@ class Session:
         """Where the session is."""
         return self._life.state
 
+    @property
+    def ending(self) -> Ending | None:
+        """How the last utterance ended; None while one is being spoken, and before the first."""
+        return None if self._outlet is None else self._outlet.ending
+
     async def __aenter__(self) -> Self:
         """Raises CapacityError, with a hint when to come again, when there is no room for one more session."""
         self._on_open(self)

@@ -10,6 +10,7 @@ async with Voice.load() as voice, voice.session() as session:
 import asyncio
 import gc
 import math
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,8 +37,9 @@ from .session import Session
 if TYPE_CHECKING:
     from voicestack.runtime.published import PublishedManner, PublishedVoice
 
+_SWITCH_S = 0.001
 _RETRY_S = 1.0
-"""The hint when to come again while nothing is known of how long sessions last."""
+"""The least hint when to come again, and the one while nothing is known of how long sessions last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,16 @@ class Voice:
         try:
             worker = await loop.run_in_executor(executor, self._open_worker)
             await loop.run_in_executor(executor, worker.warm_up, meter)
+            meter.settle()
         except BaseException:
             await self._stack.aclose()
             raise
         # What is loaded now stays; a full collection that looked it through would stall everybody for 20 ms and more.
         gc.collect()
         gc.freeze()
+        # The worker's Python may hold the event loop up for so long; the interpreter's own 5 ms would be heard of.
+        self._stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(_SWITCH_S)
         scheduler = Scheduler(
             worker, executor, meter, self.metrics, self._clock, self.config.planner, self.config.limits
         )
@@ -215,7 +221,7 @@ class Voice:
         if len(depths) > min(self.config.max_sessions, worker.slots) or not scheduler.planner.fits(depths):
             self.metrics.refused.inc()
             mean_s = self._served_s / self._served if self._served else _RETRY_S * len(self._sessions)
-            hint_s = round(max(0.1, mean_s / max(1, len(self._sessions))), 1)
+            hint_s = round(max(_RETRY_S, mean_s / max(1, len(self._sessions))), 1)
             raise CapacityError(
                 f"{len(self._sessions)} sessions are open and no more fit; try again in {hint_s} s", hint_s
             )

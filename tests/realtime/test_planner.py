@@ -145,6 +145,19 @@ def test_silence_of_the_writer_is_no_underrun() -> None:
     assert outcome.underruns == 0
 
 
+def test_one_stream_alone_does_not_make_the_meter_forget_what_twelve_take() -> None:
+    """After thousands of single rows the warm-up still tells that a batch is cheaper for each of its rows."""
+    meter, line = CostMeter(), Line(1e-3, 1e-4)
+    for count in (1, 2, 6, 12):
+        meter.stepped(8, count, line.seconds(count))
+        meter.decoded(count, line.seconds(count))
+        meter.prefilled(count, line.seconds(count))
+    meter.settle()
+    for _ in range(5000):
+        meter.stepped(8, 1, line.seconds(1))
+    assert math.isclose(meter.model().step[8].seconds(12), line.seconds(12), rel_tol=1e-3)
+
+
 @given(st.floats(0, 5e-3), st.floats(1e-4, 5e-3), st.lists(st.integers(1, 24), min_size=2, max_size=40))
 def test_the_cost_meter_finds_the_line_it_was_fed(fixed_s: float, per_row_s: float, rows: list[int]) -> None:
     """Whatever the batch sizes, the fitted model predicts what was measured at them."""

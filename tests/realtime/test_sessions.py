@@ -8,6 +8,7 @@ from scripted_worker import FRAME, FRAME_S, RATE, ScriptedWorker, sound_of
 
 import voicestack.realtime
 from voicestack.realtime.lifecycle import State
+from voicestack.realtime.outlet import Ending
 from voicestack.realtime.scheduler import Limits
 from voicestack.realtime.session import MAX_TEXT, Session
 from voicestack.realtime.voice import Voice, VoiceConfig
@@ -105,6 +106,7 @@ async def test_a_writer_that_never_comes_back_ends_its_utterance_only() -> None:
         await session.push_text("abc")
         np.testing.assert_array_equal(await sound(session), expected(0, "abc"))
         assert state_of(session) is State.IDLE
+        assert session.ending is Ending.STARVED
         assert not worker.open or await closed_soon(worker)
         await session.push_text("de")
         await session.flush()

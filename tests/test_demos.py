@@ -1,0 +1,39 @@
+"""The demos that need nothing but the base install run, in short, and say what they promise."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_memory_and_time_stay_where_they_are_when_old_speech_is_forgotten(tmp_path: Path) -> None:
+    """A minute and a half of one stream, ten times what it may remember, takes no more memory at its end."""
+    run("demos/history_hour.py", "--seconds", "90", "--history", "4:32,5:8", "--json", str(tmp_path / "hour.json"))
+    parts = json.loads((tmp_path / "hour.json").read_text())["parts"]
+    assert len(parts) == 10
+    assert parts[-1]["peak_memory_mb"] - parts[2]["peak_memory_mb"] < 10
+
+
+@pytest.mark.slow
+def test_the_assistant_is_interrupted_and_goes_on(tmp_path: Path) -> None:
+    """The demo of a whole conversation ends by itself and leaves its sound."""
+    run("demos/assistant.py", "--out", str(tmp_path / "talk.wav"))
+    assert (tmp_path / "talk.wav").stat().st_size > 50_000
