@@ -98,7 +98,10 @@ def load_generator(folder: WorkFolder, head: HeadKind = "local") -> tuple[Genera
     model = _RECIPES[head].model(GeneratorConfig(head=head), load_analysis(folder)[1].codebooks)
     state = checkpoint_of(folder, head).load()
     if state is None:
-        raise FileNotFoundError(f"{checkpoint_of(folder, head).path}: no such file; train a {head} head first")
+        raise FileNotFoundError(
+            f"{checkpoint_of(folder, head).path}: no such file; train a {head} head first, or stand in a clone of the "
+            "repository, which keeps the weights"
+        )
     model.load_state_dict(state["model"])
     return model.eval(), state
 

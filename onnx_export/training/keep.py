@@ -14,6 +14,9 @@ from .codec import synthesis_checkpoint
 from .paths import WorkFolder
 
 KEPT = Path(__file__).with_name("kept")
+if not KEPT.exists():
+    # They are too heavy for an installed package, so then they are those of the clone that one stands in.
+    KEPT = Path("onnx_export") / "training" / "kept"
 _FACTS_FILE = "facts.json"
 _PARTS = {
     "codec/analysis.pt": ("encoder", "quantiser"),
