@@ -67,7 +67,7 @@ class EmbeddedWorker:
         meter.prefilled(1, 1e-6)
         self._ensemble.take_memory()
         for depth in self._depths:
-            for rows in _WARM_ROWS:
+            for rows in (rows for rows in _WARM_ROWS if rows <= self.slots):
                 spec = StreamSpec(SamplingParams(seed=0), depth)
                 chorus = [self._ensemble.begin(spec) for _ in range(rows)]
                 for utterance in chorus:
@@ -98,8 +98,7 @@ class EmbeddedWorker:
             times = self._ensemble.times
             report.step_s, report.codec_s = times.engine_s, times.codec_s
             self._note(meter, Counter(step.depth for step in order.step))
-        if order.maintain:
-            report.more_history = self._ensemble.maintain()
+        report.more_history = self._ensemble.maintain() if order.maintain else self._ensemble.ages
         now_s = time.perf_counter()
         report.engine_s, report.round_s = now_s - began_s, now_s - entered_s
         report.ort_s = self._ensemble.busy_s - ort_before_s

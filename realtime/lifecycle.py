@@ -29,6 +29,7 @@ class State(StrEnum):
 
 _OVER = "open a new session"
 _REFUSED = {
+    "open": {State.CLOSED: _OVER},
     "push_text": {
         State.DRAINING: "its text was said to be complete; read audio() to its end, or interrupt() it",
         State.CLOSED: _OVER,

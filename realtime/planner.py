@@ -180,7 +180,7 @@ class Planner:
         # One call is the cheapest round for each of its streams; more of them only where nobody runs dry meanwhile.
         soonest_s = min(slacks[track.key] for call in calls.values() for track in call)
         late = self._round_s(self.config.batch, model) > soonest_s / 2
-        count = 1 if late else self.config.batch // self.config.call_rows
+        count = 1 if late else max(1, self.config.batch // self.config.call_rows)
         return [track for call in by_need[:count] for track in call][: self.config.batch]
 
     def _round_s(self, rows: int, model: CostModel) -> float:

@@ -121,7 +121,7 @@ class Scheduler:
         """The listener took something, so there is room again."""
         if live := self._live.get(key):
             live.track.full = live.outlet.full
-            live.outlet.full_since_s = None
+            live.outlet.full_since_s = self._clock() if live.track.full else None
             self._wake.set()
 
     def end(self, key: int, ending: Ending, error: Exception | None = None) -> None:
@@ -161,8 +161,13 @@ class Scheduler:
                 report = await loop.run_in_executor(self._executor, self._worker.work, order, self._meter)
             except Exception as error:
                 # The worker answers for single utterances itself; what comes here it could not tell apart.
-                for step in order.step:
-                    self.end(step.key, Ending.FAILED, error)
+                for key in {
+                    *(s.key for s in order.step),
+                    *(k for k, _ in order.open),
+                    *(k for k, _ in order.text),
+                    *order.finish,
+                }:
+                    self.end(key, Ending.FAILED, error)
                 for conversation in order.close_conversations:
                     self._conversations.close(conversation)
                 continue
@@ -272,8 +277,13 @@ class Scheduler:
         if result.chunk is not None and len(result.chunk.pcm):
             self._deliver(live, result, report)
         if result.fate is Fate.PARKED and not (live.text or (live.complete and not live.finish_sent)):
+            now_s = self._clock()
+            if not track.parked:
+                live.parked_since_s = now_s
             track.park()
-            live.parked_since_s = self._clock()
+            if result.pending and (result.chunk is None or not len(result.chunk.pcm)):
+                # Not deep enough to be heard: once nothing is left to play, only text or the end can change that.
+                track.held_until_s = now_s + 0.02 if track.lead_s(now_s) else math.inf
             live.on_starved()
         elif result.fate is Fate.DONE:
             track.ended = True

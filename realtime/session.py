@@ -6,7 +6,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
-from voicestack.runtime import Chunk, InputError
+from voicestack.runtime import Chunk, InputError, StateError
 
 from .lifecycle import Lifecycle, State
 from .orders import UtteranceSpec
@@ -55,6 +55,8 @@ class Session:
         self._playout = Playout()
         self._begun = asyncio.Event()
         self._reading = False
+        self._unread = False
+        self._entered = False
 
     @property
     def depth(self) -> int | None:
@@ -73,7 +75,9 @@ class Session:
 
     async def __aenter__(self) -> Self:
         """Raises CapacityError, with a hint when to come again, when there is no room for one more session."""
+        self._life.require("open")
         self._on_open(self)
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -84,6 +88,8 @@ class Session:
     async def push_text(self, text: str) -> None:
         """Say more; text may come token by token. InputError for what is no text, StateError at the wrong time."""
         self._life.require("push_text")
+        if not self._entered:
+            raise StateError("push_text() needs a session that was let in; use it by `async with`")
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise InputError(f"text must be a string, got {type(text).__name__}")
         if self._outlet is not None and self._outlet.error is not None and not self._outlet.over:
@@ -118,11 +124,12 @@ class Session:
             raise InputError("audio() is being read already; one listener a session")
         self._reading = True
         try:
-            while self._outlet is None or self._outlet.over:
+            while self._outlet is None or (self._outlet.over and not self._unread):
                 if self.state is State.CLOSED:
                     return
                 self._begun.clear()
                 await self._begun.wait()
+            self._unread = False
             # Closed with this generator, so that a listener that leaves is missed at once.
             async with aclosing(self._taken(self._outlet, self._key, self._playout, self.stages)) as taken:
                 async for chunk in taken:
@@ -138,9 +145,11 @@ class Session:
         """
         self._life.require("interrupt")
         outlet, now_s = self._outlet, self._clock()
-        if outlet is None or outlet.over:
-            return self._playout.heard(now_s)
         heard = self._playout.heard(now_s)
+        self._unread = False
+        if outlet is None or (outlet.over and heard.played_s >= self._playout.taken_s):
+            self._life.interrupted()
+            return heard
         if finish_word:
             coming = outlet.coming_words()
             end_s = self._playout.word_end_s(now_s, coming) or self._playout.taken_s + outlet.queued_s
@@ -195,6 +204,7 @@ class Session:
             on_starved=self._life.text_ran_out,
         )
         self._utterances += 1
+        self._unread = True
         self._begun.set()
 
     async def _taken(self, outlet: Outlet, key: int, playout: Playout, stages: Stages) -> AsyncGenerator[Chunk]:

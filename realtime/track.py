@@ -37,6 +37,7 @@ class Track:
     underruns: int = 0
     underrun_s: float = 0.0
     excused_until_s: float = -math.inf
+    held_until_s: float = -math.inf
 
     def __post_init__(self) -> None:
         self.depth = self.depth or self.wanted_depth
@@ -67,7 +68,7 @@ class Track:
             self.resting = False
         if self.parked:
             # A delay voice keeps its last frames back, to make them deeper when there is text, as long as it can.
-            return self.pending > 0 and lead_s <= _HELD_BACK_S
+            return self.pending > 0 and lead_s <= _HELD_BACK_S and now_s >= self.held_until_s
         return not (self.ended or self.full or self.resting)
 
     def may_step(self, now_s: float) -> bool:
@@ -79,7 +80,7 @@ class Track:
         if self.ended or self.full or self.dry_at_s is None:
             return math.inf
         if self.parked:
-            return self.dry_at_s - _HELD_BACK_S if self.pending else math.inf
+            return max(self.dry_at_s - _HELD_BACK_S, self.held_until_s) if self.pending else math.inf
         return self.dry_at_s - self.low_s if self.resting else math.inf
 
     def heard(self, seconds: float, now_s: float) -> float:
@@ -108,3 +109,4 @@ class Track:
         """Text has come."""
         if self.parked:
             self.parked, self.excused_until_s = False, now_s
+            self.held_until_s = -math.inf

@@ -129,6 +129,11 @@ class Engine:
             age(block, stream.history, _row(stream), self._backbone, self._cache)
         return len(due) > 1 or self._due(stream) is not None
 
+    @property
+    def ages(self) -> bool:
+        """Whether a block of history is due, so that there is something to `maintain`."""
+        return any(self._due(stream) is not None for stream in self._streams)
+
     def take_memory(self) -> None:
         """Have the memory of all slots now, rather than page by page as streams grow."""
         self._cache.touch()

@@ -140,6 +140,11 @@ class Ensemble:
             self._engine.release(utterance.stream)
             utterance.stream = utterance.sound = None
 
+    @property
+    def ages(self) -> bool:
+        """Whether there is history to be aged."""
+        return self._engine.ages
+
     def maintain(self) -> bool:
         """Age one block of one utterance's history; whether there is more to do."""
         return self._engine.maintain()

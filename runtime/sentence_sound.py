@@ -169,8 +169,8 @@ class SentenceSound:
         for cue in feed.words[self._words_told :]:
             # A cue runs ahead of the sound, so the last ones may point beyond the end.
             frame = min(cue.frame, max(feed.frames - 1, 0)) if feed.ended else cue.frame
-            begin = self._begin + frame * manifest.frame_samples
+            begin = max(self._begin + frame * manifest.frame_samples, 0)
             if begin >= self._progress.samples and not last:
                 return
             self._words_told += 1
-            yield WordTiming(cue.text, max(begin, 0) / manifest.sample_rate_hz)
+            yield WordTiming(cue.text, begin / manifest.sample_rate_hz)

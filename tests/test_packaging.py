@@ -95,7 +95,7 @@ def test_the_wheel_is_small_enough_to_ship(wheel: Path) -> None:
 
 
 def test_the_base_install_requires_little(wheel: Path, names: set[str]) -> None:
-    """`pip install voicestack` brings neither torch nor av, only what the runtime and the scheduler's metrics import."""
+    """`pip install voicestack` brings neither torch nor av, only what the runtime and the metrics import."""
     with zipfile.ZipFile(wheel) as archive:
         metadata = archive.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
     requirements = Parser().parsestr(metadata).get_all("Requires-Dist", [])

@@ -9,6 +9,7 @@ from scripted_worker import FRAME, FRAME_S, RATE, ScriptedWorker, sound_of
 import voicestack.realtime
 from voicestack.realtime.lifecycle import State
 from voicestack.realtime.outlet import Ending
+from voicestack.realtime.planner import PlannerConfig
 from voicestack.realtime.scheduler import Limits
 from voicestack.realtime.session import MAX_TEXT, Session
 from voicestack.realtime.voice import Voice, VoiceConfig
@@ -111,6 +112,14 @@ async def test_a_writer_that_never_comes_back_ends_its_utterance_only() -> None:
         await session.push_text("de")
         await session.flush()
         np.testing.assert_array_equal(await sound(session), expected(1, "de"))
+
+
+async def ended(session: Session) -> None:
+    """Wait for the end of its utterance, which nobody reads."""
+    for _ in range(1000):
+        if session.ending is not None:
+            return
+        await asyncio.sleep(0.005)
 
 
 async def closed_soon(worker: ScriptedWorker) -> bool:
@@ -350,6 +359,85 @@ async def test_what_the_body_raises_comes_out_as_it_is() -> None:
 
     with pytest.raises(KeyError, match="mine"):
         await body()
+
+
+@run
+async def test_an_utterance_that_ends_before_it_is_read_is_still_told() -> None:
+    """One that failed at its first frame raises when it is read at last; then the session goes on."""
+    faults = [True]
+
+    def fault(key: int, frame: int) -> None:
+        if faults:
+            raise RuntimeError("boom")
+
+    async with voice_of(ScriptedWorker(fault=fault), **FAST) as voice, voice.session() as session:
+        await session.push_text("abc")
+        await session.flush()
+        await ended(session)
+        faults.clear()
+        with pytest.raises(RuntimeError, match="boom"):
+            await sound(session)
+        await session.push_text("de")
+        await session.flush()
+        np.testing.assert_array_equal(await sound(session), expected(1, "de"))
+
+
+@run
+async def test_a_barge_in_counts_while_the_end_is_still_being_played() -> None:
+    """All was taken and little was heard: the interruption freezes that, and the next reply may begin."""
+    async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
+        await session.push_text("one two three four five six")
+        await session.flush()
+        _, stream = await first_chunk(session)
+        while session.ending is None or session._outlet is None or not session._outlet.over:
+            await anext(stream)
+        heard = await session.interrupt()
+        assert state_of(session) is State.INTERRUPTED
+        await asyncio.sleep(0.05)
+        assert session.heard() == heard
+        await session.push_text("new")
+        await session.flush()
+        assert [chunk async for chunk in stream] == []
+        np.testing.assert_array_equal(await sound(session), expected(1, "new"))
+
+
+@run
+async def test_a_listener_that_takes_a_little_and_stops_is_abandoned_too() -> None:
+    """Patience with a full queue does not end with a chunk that leaves it full."""
+    limits = Limits(full_s=0.2)
+    async with voice_of(ScriptedWorker(), lead_s=(50.0, 60.0), queue_s=1.0, limits=limits) as voice:
+        async with voice.session() as session:
+            await session.push_text("x" * 1000)
+            await session.flush()
+            _, stream = await first_chunk(session)
+            await asyncio.sleep(0.1)
+            await anext(stream)
+            await ended(session)
+            assert session.ending is Ending.ABANDONED
+
+
+@run
+async def test_a_session_is_used_inside_async_with_and_once() -> None:
+    """One that was not let in says nothing, one that was closed is not let in again."""
+    async with voice_of(ScriptedWorker(), **FAST) as voice:
+        with pytest.raises(StateError, match="async with"):
+            await voice.session().push_text("abc")
+        session = voice.session()
+        async with session:
+            pass
+        with pytest.raises(StateError, match="closed"):
+            await session.__aenter__()
+        assert voice.sessions == 0
+
+
+@run
+async def test_a_batch_smaller_than_a_call_still_steps_somebody() -> None:
+    """A configuration that makes little sense is slow, not stuck."""
+    config = PlannerConfig(batch=4)
+    async with voice_of(ScriptedWorker(), planner=config, **FAST) as voice, voice.session() as session:
+        await session.push_text("x" * 20)
+        await session.flush()
+        assert len(await sound(session)) == 20 * FRAME
 
 
 @run

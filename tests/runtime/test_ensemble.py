@@ -13,6 +13,7 @@ from voicestack.runtime import (
     CapacityError,
     Chunk,
     Ensemble,
+    HistoryPolicy,
     InputError,
     SamplingParams,
     Speaker,
@@ -208,3 +209,19 @@ def test_a_delay_voice_keeps_its_depth_and_ends_whole(tiny_delay: Bundle) -> Non
     for chunks in speak(ensemble, utterances, 4).values():
         assert max(depth for chunk in chunks for depth in chunk.depths) == 16
     assert all(utterance.row == -1 for utterance in utterances)
+
+
+def test_history_that_is_due_is_told_and_aged(tiny: Bundle) -> None:
+    """An utterance with a short memory has something to maintain before long, and then nothing for a while."""
+    ensemble = Ensemble(tiny, slots=1)
+    utterance = ensemble.begin(StreamSpec(SamplingParams(seed=1), 8, history=HistoryPolicy.parse("1:8,1:3")))
+    utterance.push("Hello there, this is a sentence that goes on for a good while, and then for a while more")
+    utterance.finish()
+    for _ in range(120):
+        ensemble.step([(utterance, 2)])
+        if ensemble.ages:
+            break
+    assert ensemble.ages
+    while ensemble.maintain():
+        pass
+    assert not ensemble.ages
