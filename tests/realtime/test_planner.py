@@ -170,3 +170,17 @@ def test_the_cost_meter_finds_the_line_it_was_fed(fixed_s: float, per_row_s: flo
     if len(set(rows)) > 1:
         for count in rows:
             assert math.isclose(fitted.seconds(count), line.seconds(count), rel_tol=1e-3, abs_tol=1e-6)
+
+
+def test_held_back_frames_that_nobody_could_hear_do_not_spin() -> None:
+    """A parked delay voice gives its last frames out as the lead ends; ones too shallow wait for text, at no cost."""
+    track = Track(0, 8, 0.0, 0.6, 0.35, rows_left=0, parked=True)
+    track.pending, track.dry_at_s = 3, 10.0
+    assert not track.wants_step(9.5)
+    assert math.isclose(track.wakes_at_s(), 9.9)
+    assert track.wants_step(9.95)
+    track.held_until_s = math.inf
+    assert not track.wants_step(9.95)
+    assert math.isinf(track.wakes_at_s())
+    track.resume(11.0)
+    assert track.wants_step(11.0)
