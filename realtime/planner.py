@@ -19,7 +19,7 @@ from .cost_model import CostModel
 from .track import Track
 
 _FEW, _CALM = 2, 6
-_BUSY_MEMORY_S = 0.5
+_BUSY_MEMORY_S, _STRAIN_MEMORY_S = 0.5, 10.0
 _STRAIN = 1.3
 """How much more than the cost model says a crowd takes, until one was seen: its calls are not all full."""
 _TOO_MUCH = 1.1
@@ -111,6 +111,7 @@ class Planner:
         speaking = [track.depth for track in self.tracks.values() if not (track.ended or track.parked)]
         if len(speaking) >= self.config.call_rows:
             strain = self._busy / max(self._load(speaking), 1e-6)
+            weight = 1 - math.exp(-passed_s / _STRAIN_MEMORY_S)
             self._strain += weight * (min(max(strain, 1.0), _MOST_STRAIN) - self._strain)
 
     def plan(self, now_s: float) -> Plan:
