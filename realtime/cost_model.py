@@ -11,6 +11,9 @@ from types import MappingProxyType
 _FORGET = 0.98
 """What a measurement still weighs when the next one comes: some fifty of them count."""
 
+_BACKBONE_LAYERS = 8
+"""A row of the backbone takes about as long as so many layers of the head."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -46,15 +49,6 @@ class CostModel:
         return (
             sum(count * self.frame_s(depth, min(batch, count)) for depth, count in depths.items() if count) / period_s
         )
-
-    def capacity(self, depth: int, period_s: float, batch: int, share: float) -> int:
-        """How many streams of that depth fit into a share of the time, in batches of at most `batch`."""
-        count = 0
-        while self.load({depth: count + 1}, period_s, batch) <= share:
-            count += 1
-            if count >= batch:
-                return max(count, int(share * period_s / self.frame_s(depth, batch)))
-        return count
 
 
 @dataclass(slots=True)
@@ -114,6 +108,12 @@ class CostMeter:
     def stepped(self, depth: int, rows: int, seconds: float) -> None:
         """A step of so many streams of one depth took so long."""
         self._step.setdefault(depth, _Fit()).add(rows, seconds)
+
+    def stepped_together(self, rows: Mapping[int, int], seconds: float) -> None:
+        """A step of so many streams of each depth took so long; each depth has its share by rows and layers."""
+        weights = {depth: count * (depth + _BACKBONE_LAYERS) for depth, count in rows.items()}
+        for depth, count in rows.items():
+            self.stepped(depth, count, seconds * weights[depth] / sum(weights.values()))
 
     def decoded(self, frames: int, seconds: float) -> None:
         """Decoding so many frames, of all streams together, took so long."""

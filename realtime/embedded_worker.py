@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from voicestack.runtime import (
-    Advance,
     Advanced,
     Bundle,
     Ensemble,
@@ -19,17 +18,11 @@ from voicestack.runtime import (
 )
 
 from .cost_model import CostMeter
-from .orders import Fate, OpenWorker, Order, Report, Result, UtteranceSpec
+from .orders import OpenWorker, Order, Report, Result, UtteranceSpec
 
 _WARM_TEXT = "The quick brown fox jumps over the lazy dog and runs into the dark green forest. "
 _WARM_ROWS = (1, 2, 3, 4, 5, 6, 12)
 _WARM_FRAMES = 6
-_FATES = {
-    Advance.SPOKEN: Fate.SPOKEN,
-    Advance.PARKED: Fate.PARKED,
-    Advance.DONE: Fate.DONE,
-    Advance.FAILED: Fate.FAILED,
-}
 
 
 class EmbeddedWorker:
@@ -114,17 +107,11 @@ class EmbeddedWorker:
             yield _result(keys[advanced.utterance], advanced)
 
     def _note(self, meter: CostMeter, depths: "Counter[int]") -> None:
-        """Tell the meter what the last step took; of several depths each has its share by rows and layers."""
+        """Tell the meter what the last step took."""
         times = self._ensemble.times
-        weights = {depth: rows * (depth + _BACKBONE_LAYERS) for depth, rows in depths.items()}
-        for depth, rows in depths.items():
-            meter.stepped(depth, rows, times.engine_s * weights[depth] / sum(weights.values()))
+        meter.stepped_together(depths, times.engine_s)
         if times.decoded:
             meter.decoded(times.decoded, times.codec_s)
-
-
-_BACKBONE_LAYERS = 8
-"""A row of the backbone takes about as long as so many layers of the head."""
 
 
 def _stream_spec(spec: UtteranceSpec) -> StreamSpec:
@@ -134,7 +121,7 @@ def _stream_spec(spec: UtteranceSpec) -> StreamSpec:
 def _result(key: int, advanced: Advanced) -> Result:
     return Result(
         key,
-        _FATES[advanced.advance],
+        advanced.advance,
         advanced.frames,
         advanced.pending,
         advanced.chunk,

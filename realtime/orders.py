@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from voicestack.runtime import Chunk, HistoryPolicy, SamplingParams, WarmUp
+from voicestack.runtime import Advance, Chunk, HistoryPolicy, SamplingParams, WarmUp
 
 from .cost_model import CostMeter
 
@@ -71,14 +70,10 @@ class Order:
     step: list[StepOrder] = field(default_factory=list)
     maintain: bool = False
 
-
-class Fate(StrEnum):
-    """What a round did to an utterance: made a frame, found no text to go on with, ended it, or failed at it."""
-
-    SPOKEN = "spoken"
-    PARKED = "parked"
-    DONE = "done"
-    FAILED = "failed"
+    def keys(self) -> set[int]:
+        """The utterances that something is asked of, but for those that are to be closed."""
+        begun = (*self.open, *self.text)
+        return {*(step.key for step in self.step), *(key for key, _ in begun), *self.finish}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +85,7 @@ class Result:
     """
 
     key: int
-    fate: Fate
+    advance: Advance
     frames: int = 0
     pending: int = 0
     chunk: Chunk | None = None

@@ -27,7 +27,7 @@ class Ending(StrEnum):
 class Outlet:
     """Chunks of one utterance, in order. `limit_s` of sound is a full queue: then no more is made until it is taken."""
 
-    __slots__ = ("_arrived", "_chunks", "_rate", "ending", "error", "full_since_s", "limit_s", "queued_s")
+    __slots__ = ("_arrived", "_chunks", "ending", "error", "full_since_s", "limit_s", "queued_s", "rate")
 
     def __init__(self, sample_rate_hz: int, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -35,7 +35,7 @@ class Outlet:
         self.ending: Ending | None = None
         self.error: Exception | None = None
         self.full_since_s: float | None = None
-        self._rate = sample_rate_hz
+        self.rate = sample_rate_hz
         self._chunks: deque[Chunk] = deque()
         self._arrived = asyncio.Event()
 
@@ -53,7 +53,7 @@ class Outlet:
         """Add a chunk; one that comes after the end is dropped."""
         if self.ending is None:
             self._chunks.append(chunk)
-            self.queued_s += len(chunk.pcm) / self._rate
+            self.queued_s += len(chunk.pcm) / self.rate
             self._arrived.set()
 
     def end(self, ending: Ending, error: Exception | None = None) -> bool:
@@ -73,13 +73,13 @@ class Outlet:
         """Keep only what lies before a second of the utterance, faded out there."""
         kept = deque[Chunk]()
         for chunk in self._chunks:
-            samples = round((end_s - chunk.start_s) * self._rate)
+            samples = round((end_s - chunk.start_s) * self.rate)
             if samples > 0:
                 words = tuple(word for word in chunk.words if word.start_s < end_s)
-                pcm = _faded(chunk.pcm[:samples], self._rate) if samples < len(chunk.pcm) else chunk.pcm
+                pcm = _faded(chunk.pcm[:samples], self.rate) if samples < len(chunk.pcm) else chunk.pcm
                 kept.append(replace(chunk, pcm=pcm, words=words))
         self._chunks = kept
-        self.queued_s = sum(len(chunk.pcm) for chunk in kept) / self._rate
+        self.queued_s = sum(len(chunk.pcm) for chunk in kept) / self.rate
 
     def coming_words(self) -> list[WordTiming]:
         """The words of the chunks not taken yet."""
@@ -95,7 +95,7 @@ class Outlet:
             self._arrived.clear()
             await self._arrived.wait()
         chunk = self._chunks.popleft()
-        self.queued_s = max(0.0, self.queued_s - len(chunk.pcm) / self._rate)
+        self.queued_s = max(0.0, self.queued_s - len(chunk.pcm) / self.rate)
         return chunk
 
 

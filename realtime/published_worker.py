@@ -18,19 +18,13 @@ from voicestack.runtime.published import (
 )
 
 from .cost_model import CostMeter
-from .orders import Fate, OpenWorker, Order, Report, Result, UtteranceSpec
+from .orders import OpenWorker, Order, Report, Result, UtteranceSpec
 from .published_voice import read_prompt
 
 _WARM_BATCHES = (1, 2, 4)
 _WARM_FRAMES = (1, 2, 4, 1, 2, 4)
 _WARM_ROWS = 32
 _GIB = 1 << 30
-_FATES = {
-    Advance.SPOKEN: Fate.SPOKEN,
-    Advance.PARKED: Fate.PARKED,
-    Advance.DONE: Fate.DONE,
-    Advance.FAILED: Fate.FAILED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +167,7 @@ class PublishedWorker:
                 fed = self._ensemble.prefill(speech, rows)
             except Exception as error:
                 self._ensemble.release(self._speeches.pop(key))
-                yield Result(key, Fate.FAILED, error=error)
+                yield Result(key, Advance.FAILED, error=error)
                 continue
             if fed:
                 took_s = time.perf_counter() - began_s
@@ -187,15 +181,13 @@ class PublishedWorker:
             yield _result(keys[advanced.speech], advanced, self.channels)
 
     def _note(self, order: Order, report: Report, meter: CostMeter) -> None:
-        """Tell the meter what the step took; of several depths each has its share by rows and layers."""
+        """Tell the meter what the step took."""
         times = self._ensemble.times
         made = {result.key for result in report.results if result.frames}
         depths = Counter(step.depth for step in order.step if step.key in made)
         # A step in which somebody did not go on, or made no whole frame, is of a batch nobody knows.
         if len(made) == len(order.step):
-            weights = {depth: rows * (depth + _BACKBONE_LAYERS) for depth, rows in depths.items()}
-            for depth, rows in depths.items():
-                meter.stepped(depth, rows, times.engine_s * weights[depth] / sum(weights.values()))
+            meter.stepped_together(depths, times.engine_s)
         if times.decoded:
             meter.decoded(times.decoded, times.codec_s)
 
@@ -206,15 +198,11 @@ class PublishedWorker:
         return manner if manner.voice is not None else replace(manner, voice=self._manner.voice)
 
 
-_BACKBONE_LAYERS = 8
-"""A row of the backbone takes about as long as so many layers of the head."""
-
-
 def _result(key: int, advanced: PublishedAdvanced, channels: int) -> Result:
     chunk = None if advanced.chunk is None else _chunk(advanced.chunk, channels)
     return Result(
         key,
-        _FATES[advanced.advance],
+        advanced.advance,
         advanced.frames,
         advanced.pending,
         chunk,

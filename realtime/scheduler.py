@@ -7,12 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
+from voicestack.runtime import Advance
+
 from .conversations import Conversations
 from .cost_model import CostMeter
 from .live import Live
 from .metrics import Metrics
 from .onset import OnsetDetector
-from .orders import Fate, Order, Report, Result, StepOrder, UtteranceSpec, Worker
+from .orders import Order, Report, Result, StepOrder, UtteranceSpec, Worker
 from .outlet import Ending, Outlet
 from .planner import Plan, Planner, PlannerConfig
 from .stages import Stages
@@ -86,8 +88,7 @@ class Scheduler:
         track = Track(key, depth, self._clock(), high_s, low_s, parked=True)
         self.planner.tracks[key] = track
         stages.opened_s = track.opened_s
-        onset = OnsetDetector(self._worker.sample_rate_hz)
-        self._live[key] = Live(outlet, spec, track, onset, stages, on_starved)
+        self._live[key] = Live(outlet, spec, track, OnsetDetector(outlet.rate), stages, on_starved)
         return key
 
     def begin_conversation(self) -> int | None:
@@ -161,18 +162,13 @@ class Scheduler:
                 report = await loop.run_in_executor(self._executor, self._worker.work, order, self._meter)
             except Exception as error:
                 # The worker answers for single utterances itself; what comes here it could not tell apart.
-                for key in {
-                    *(s.key for s in order.step),
-                    *(k for k, _ in order.open),
-                    *(k for k, _ in order.text),
-                    *order.finish,
-                }:
+                for key in order.keys():
                     self.end(key, Ending.FAILED, error)
                 for conversation in order.close_conversations:
                     self._conversations.close(conversation)
                 continue
             began_s = time.perf_counter()
-            self._account(plan, order, report)
+            self._account(order, report)
             for result in report.results:
                 self._apply(result, report)
             self._metrics.loop_s.inc(time.perf_counter() - began_s)
@@ -190,7 +186,7 @@ class Scheduler:
         order = Order(close=[key for key, _ in self._closing], maintain=plan.maintain)
         self._conversations.tell(order)
         for key, live in self._live.items():
-            if not (live.text or (live.complete and not live.finish_sent)):
+            if not live.has_news:
                 continue
             if not live.opened:
                 live.opened = True
@@ -242,7 +238,7 @@ class Scheduler:
             elif since_s is not None and now_s - since_s >= self._limits.full_s:
                 self.end(key, Ending.ABANDONED)
 
-    def _account(self, plan: Plan, order: Order, report: Report) -> None:
+    def _account(self, order: Order, report: Report) -> None:
         """Measure the round."""
         metrics, now_s = self._metrics, self._clock()
         self._model = self._meter.model()
@@ -275,8 +271,8 @@ class Scheduler:
             live.stages.made_frame()
             self._metrics.generated.labels(track.depth).inc(result.frames)
         if result.chunk is not None and len(result.chunk.pcm):
-            self._deliver(live, result, report)
-        if result.fate is Fate.PARKED and not (live.text or (live.complete and not live.finish_sent)):
+            live.hand_on(result.chunk, self._clock(), report.codec_s, self._metrics)
+        if result.advance is Advance.PARKED and not live.has_news:
             now_s = self._clock()
             if not track.parked:
                 live.parked_since_s = now_s
@@ -285,40 +281,7 @@ class Scheduler:
                 # Not deep enough to be heard: once nothing is left to play, only text or the end can change that.
                 track.held_until_s = now_s + 0.02 if track.lead_s(now_s) else math.inf
             live.on_starved()
-        elif result.fate is Fate.DONE:
-            track.ended = True
+        elif result.advance is Advance.DONE:
             self.end(result.key, Ending.FINISHED)
-        elif result.fate is Fate.FAILED:
+        elif result.advance is Advance.FAILED:
             self.end(result.key, Ending.FAILED, result.error)
-
-    def _deliver(self, live: Live, result: Result, report: Report) -> None:
-        chunk, metrics, now_s = result.chunk, self._metrics, self._clock()
-        if chunk is None:
-            return
-        rate, track, stages = self._worker.sample_rate_hz, live.track, live.stages
-        if live.outlet.queued_s:
-            # A listener that has not taken what is there is not waiting.
-            track.excused_until_s = now_s
-        if live.first_sound_s is None:
-            live.first_sound_s = now_s
-            stages.sounded(now_s, report.codec_s)
-            metrics.ttfb.observe(now_s - track.opened_s)
-        gap_s = track.heard(len(chunk.pcm) / rate, now_s)
-        if gap_s:
-            metrics.underruns.inc()
-            metrics.underrun_s.inc(gap_s)
-        if live.onset.onset_sample is None:
-            live.onset.add(chunk.pcm)
-            if live.onset.onset_sample is not None:
-                # On the player's time: what was handed out early waits behind what still plays.
-                begins_s = (track.dry_at_s or now_s) - len(chunk.pcm) / rate
-                stages.audible_s = begins_s + (live.onset.onset_sample - live.delivered_samples) / rate
-                metrics.ttfa.observe(stages.audible_s - track.opened_s)
-        for depth in chunk.depths:
-            metrics.played.labels(depth).inc()
-        live.delivered_samples += len(chunk.pcm)
-        live.delivered_frames += len(chunk.depths)
-        live.outlet.put(chunk)
-        track.full = live.outlet.full
-        if track.full and live.outlet.full_since_s is None:
-            live.outlet.full_since_s = now_s

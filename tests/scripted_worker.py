@@ -13,8 +13,8 @@ from typing import NoReturn
 import numpy as np
 
 from voicestack.realtime.cost_model import CostMeter
-from voicestack.realtime.orders import Fate, Order, Report, Result, StepOrder, UtteranceSpec
-from voicestack.runtime import Chunk, InputError, WordTiming
+from voicestack.realtime.orders import Order, Report, Result, StepOrder, UtteranceSpec
+from voicestack.runtime import Advance, Chunk, InputError, WordTiming
 
 RATE, FRAME_S = 8000, 0.08
 FRAME = round(RATE * FRAME_S)
@@ -92,15 +92,15 @@ class ScriptedWorker:
         try:
             self.fault(step.key, spoken.made)
         except Exception as error:
-            return Result(step.key, Fate.FAILED, error=error)
+            return Result(step.key, Advance.FAILED, error=error)
         frames = int(spoken.made < len(spoken.text))
         spoken.made += frames
         spoken.depths += [step.depth] * frames
         out = spoken.made == len(spoken.text)
-        fate = Fate.DONE if out and spoken.complete else Fate.PARKED if out and not frames else Fate.SPOKEN
+        fate = Advance.DONE if out and spoken.complete else Advance.PARKED if out and not frames else Advance.SPOKEN
         pending = spoken.made - spoken.decoded
         chunk = None
-        if pending >= step.chunk_frames or (pending and fate is not Fate.SPOKEN):
+        if pending >= step.chunk_frames or (pending and fate is not Advance.SPOKEN):
             chunk, spoken.decoded = _chunk(step.key, spoken), spoken.made
         return Result(step.key, fate, frames, spoken.made - spoken.decoded, chunk)
 

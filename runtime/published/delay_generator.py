@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..sessions import GraphSession
 from . import generator_info as graph
 from .delay_state import DelayIds, DelayState, advance, begin, forced_token, live_codebooks, masked_logits
+from .generator_base import Generator
 from .generator_info import GeneratorInfo
 from .prompt_memory import PromptMemory
 from .row_backbone import RowBackbone
@@ -21,7 +22,7 @@ from .streams import Stream
 IntArray = NDArray[np.int64]
 
 
-class DelayGenerator:
+class DelayGenerator(Generator):
     """Generates rows [text id, codes] of the delay pattern; `segments.py` turns them into frames."""
 
     def __init__(self, backbone: RowBackbone, head: GraphSession, info: GeneratorInfo) -> None:
@@ -54,20 +55,6 @@ class DelayGenerator:
             stream.delay = begin(prompt[:, 0], self._ids)
         return streams
 
-    def prefill(
-        self,
-        prompts: Sequence[IntArray],
-        sampling: PublishedSampling | None = None,
-        *,
-        depth: int | None = None,
-        seed: int | None = None,
-        memory: PromptMemory | None = None,
-    ) -> list[Stream]:
-        """As `open`, and feed the prompts to their ends."""
-        streams = self.open(prompts, sampling, depth=depth, seed=seed, memory=memory)
-        self.table.feed(streams)
-        return streams
-
     def step(self, streams: Sequence[Stream]) -> list[IntArray | None]:
         """Generate the next row of each stream; None for one that has stopped."""
         running = [stream for stream in streams if not stream.ended]
@@ -82,10 +69,6 @@ class DelayGenerator:
             stream.seen.mark(row[None, 1:])
         given = {id(stream): row for stream, row in zip(running, rows, strict=True)}
         return [given.get(id(stream)) for stream in streams]
-
-    def release(self, stream: Stream) -> None:
-        """Give a stream's place back."""
-        self.table.close(stream)
 
     def _row(self, stream: Stream, text_logits: FloatArray, logits: FloatArray) -> IntArray:
         state, n_vq = _state(stream), self.info.n_vq

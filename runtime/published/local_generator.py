@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError, InputError
+from .generator_base import Generator
 from .generator_info import Family, GeneratorInfo
 from .local_heads import LocalHeads, head_settings
 from .prompt_memory import PromptMemory
@@ -26,7 +27,7 @@ _END = 1
 """The decision to end, of the families that decide."""
 
 
-class LocalGenerator:
+class LocalGenerator(Generator):
     """Generates rows [text id, codes], a frame each."""
 
     def __init__(self, backbone: RowBackbone, heads: LocalHeads, info: GeneratorInfo) -> None:
@@ -62,20 +63,6 @@ class LocalGenerator:
             stream.settings = settings
         return streams
 
-    def prefill(
-        self,
-        prompts: Sequence[IntArray],
-        sampling: PublishedSampling | None = None,
-        *,
-        depth: int | None = None,
-        seed: int | None = None,
-        memory: PromptMemory | None = None,
-    ) -> list[Stream]:
-        """As `open`, and feed the prompts to their ends."""
-        streams = self.open(prompts, sampling, depth=depth, seed=seed, memory=memory)
-        self.table.feed(streams)
-        return streams
-
     def step(self, streams: Sequence[Stream]) -> list[IntArray | None]:
         """Generate the next row of each stream; None for one that has ended, or ends now without a row."""
         running = [stream for stream in streams if not stream.ended]
@@ -90,10 +77,6 @@ class LocalGenerator:
             for place, stream in enumerate(group):
                 rows[id(stream)] = self._take(stream, int(frames.text[place]), frames.codes[place])
         return [rows.get(id(stream)) for stream in streams]
-
-    def release(self, stream: Stream) -> None:
-        """Give a stream's place back."""
-        self.table.close(stream)
 
     def _take(self, stream: Stream, text: int, codes: IntArray) -> IntArray | None:
         """What a head has drawn as the stream's next row, or the end of it."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError, InputError
+from .generator_base import Generator
 from .generator_info import GeneratorInfo
 from .local_heads import LocalHeads, head_settings
 from .prompt_memory import PromptMemory
@@ -25,7 +26,7 @@ TEXT_LEAD = 12
 """Tokens a turn wants before its first frame."""
 
 
-class RealtimeGenerator:
+class RealtimeGenerator(Generator):
     """Generates rows [text id fed with this frame, codes]; the row with `audio_eos` is given, and is no sound."""
 
     def __init__(self, backbone: RowBackbone, heads: LocalHeads, info: GeneratorInfo) -> None:
@@ -60,20 +61,6 @@ class RealtimeGenerator:
         for stream in streams:
             stream.settings = settings
             stream.clock.began = self.table.fed(stream) + len(self._unfed(stream))
-        return streams
-
-    def prefill(
-        self,
-        prompts: Sequence[IntArray],
-        sampling: PublishedSampling | None = None,
-        *,
-        depth: int | None = None,
-        seed: int | None = None,
-        memory: PromptMemory | None = None,
-    ) -> list[Stream]:
-        """As `open`, and feed the prompts to their ends."""
-        streams = self.open(prompts, sampling, depth=depth, seed=seed, memory=memory)
-        self.table.feed(streams)
         return streams
 
     def push_text(self, stream: Stream, tokens: Sequence[int]) -> None:
@@ -153,10 +140,6 @@ class RealtimeGenerator:
             stream.seen.mark(codes[None])
             rows[id(stream)] = np.concatenate([[token], codes])
         return [rows.get(id(stream)) for stream in streams]
-
-    def release(self, stream: Stream) -> None:
-        """Give a stream's place back."""
-        self.table.close(stream)
 
     def _unfed(self, stream: Stream) -> IntArray:
         return np.zeros((0, 1 + self.info.n_vq), np.int64) if stream.unfed is None else stream.unfed

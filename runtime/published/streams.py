@@ -1,18 +1,14 @@
-"""The state of one utterance of a published generator, and the interface all generators share."""
+"""The state of one utterance of a published generator."""
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from .delay_state import DelayState
-from .generator_info import GeneratorInfo
 from .local_heads import FrameRequest, Settings
-from .prompt_memory import PromptMemory
 from .sampling_rules import PublishedSampling
 from .seen_codes import SeenCodes
 
@@ -53,51 +49,6 @@ class Stream:
     settings: Settings | None = None
     delay: DelayState | None = None
     clock: TextClock = field(default_factory=TextClock)
-
-
-class Generator(Protocol):
-    """What a generator of any family does. Rows are int64 [1+n]: channel 0, then the codes.
-
-    Streams prefilled by one call are a batch in the published code's sense, which matters only to delay's penalty.
-    """
-
-    info: GeneratorInfo
-
-    def open(
-        self,
-        prompts: Sequence[IntArray],
-        sampling: PublishedSampling | None = None,
-        *,
-        depth: int | None = None,
-        seed: int | None = None,
-        memory: PromptMemory | None = None,
-    ) -> list[Stream]:
-        """Begin a stream for each prompt [S,1+n]; without `sampling` as the published code does by default.
-
-        `memory` is what another prompt left in the caches; the rows they begin with alike are not fed again. All others
-        are still to be fed, in pieces of any size.
-        """
-        ...
-
-    def prefill(
-        self,
-        prompts: Sequence[IntArray],
-        sampling: PublishedSampling | None = None,
-        *,
-        depth: int | None = None,
-        seed: int | None = None,
-        memory: PromptMemory | None = None,
-    ) -> list[Stream]:
-        """As `open`, and feed the prompts to their ends."""
-        ...
-
-    def step(self, streams: Sequence[Stream]) -> list[IntArray | None]:
-        """Generate the next row of each stream; None for one that has ended, or has to wait for text."""
-        ...
-
-    def release(self, stream: Stream) -> None:
-        """Give a stream's place back."""
-        ...
 
 
 def frame_request(stream: Stream, n_vq: int) -> FrameRequest:

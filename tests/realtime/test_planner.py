@@ -18,7 +18,10 @@ PERIOD_S = 0.08
 
 
 def capacity(depth: int, share: float = 0.85 / 1.3) -> int:
-    return COST.capacity(depth, PERIOD_S, PlannerConfig().call_rows, share)
+    """The plain reckoning: the part of the time a frame of a full call leaves, and of a smaller one below that."""
+    rows = PlannerConfig().call_rows
+    few = max((n for n in range(rows + 1) if COST.load({depth: n}, PERIOD_S, rows) <= share), default=0)
+    return few if few < rows else int(share * PERIOD_S / COST.frame_s(depth, rows))
 
 
 talkers = st.builds(

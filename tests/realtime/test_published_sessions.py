@@ -13,13 +13,13 @@ from speaking_bundles import CASES, PROMPTED, reference_codes, speaker_of, speak
 
 from voicestack.realtime.cost_model import CostMeter
 from voicestack.realtime.lifecycle import State
-from voicestack.realtime.orders import Fate, Order, Report, StepOrder, UtteranceSpec
+from voicestack.realtime.orders import Order, Report, StepOrder, UtteranceSpec
 from voicestack.realtime.planner import PlannerConfig
 from voicestack.realtime.published_worker import PublishedMemory, PublishedWorker
 from voicestack.realtime.scheduler import Limits
 from voicestack.realtime.session import Session
 from voicestack.realtime.voice import Voice, VoiceConfig
-from voicestack.runtime import CapacityError, Chunk, InputError, SamplingParams, WarmUp
+from voicestack.runtime import Advance, CapacityError, Chunk, InputError, SamplingParams, WarmUp
 from voicestack.runtime.published import PublishedBundle, PublishedChunk, PublishedManner
 
 TEXTS = ("Hello there. One two three.", "Quick brown fox.", "Yes or no? A voice that speaks.", "One.")
@@ -316,9 +316,9 @@ def test_a_round_feeds_no_more_of_a_prompt_than_it_is_told(case: str) -> None:
     step = [StepOrder(0, worker.depth, 1, 0.0)]
     (told,) = worked(worker, meter, open=[(0, spec)], text=[(0, TEXTS[0])], prefill=[(0, 1)], step=step).results
     if case != "realtime":
-        assert (told.fate, told.rows_left) == (Fate.PARKED, 0)
+        assert (told.advance, told.rows_left) == (Advance.PARKED, 0)
         (told,) = worked(worker, meter, finish=[0], step=step).results
-    assert told.fate is Fate.SPOKEN
+    assert told.advance is Advance.SPOKEN
     assert told.rows_left > 3
     left, table = told.rows_left, worker._ensemble._generator.table
     (stream,) = table._streams
@@ -332,7 +332,7 @@ def test_a_round_feeds_no_more_of_a_prompt_than_it_is_told(case: str) -> None:
     if case == "realtime":
         worked(worker, meter, finish=[0])
     (result,) = worked(worker, meter, step=step).results
-    assert (result.fate, result.rows_left) == (Fate.SPOKEN, 0)
+    assert (result.advance, result.rows_left) == (Advance.SPOKEN, 0)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -29,10 +29,10 @@ from voicestack.runtime import names
 from voicestack.runtime.errors import BundleError, CapacityError, InputError
 from voicestack.runtime.published import generator_info as graph
 from voicestack.runtime.published.generator import open_generator
+from voicestack.runtime.published.generator_base import Generator
 from voicestack.runtime.published.local_heads import FrameRequest, head_settings
 from voicestack.runtime.published.sampling_rules import ChannelSampling, PublishedSampling
 from voicestack.runtime.published.segments import answer, start_length
-from voicestack.runtime.published.streams import Generator
 from voicestack.runtime.sessions import open_session
 
 IntArray = NDArray[np.int64]
