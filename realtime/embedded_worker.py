@@ -18,7 +18,7 @@ from voicestack.runtime import (
 )
 
 from .cost_model import CostMeter
-from .orders import OpenWorker, Order, Report, Result, UtteranceSpec
+from .orders import OpenWorker, Order, Report, Result, StackShape, UtteranceSpec
 
 _WARM_TEXT = "The quick brown fox jumps over the lazy dog and runs into the dark green forest. "
 _WARM_ROWS = (1, 2, 3, 4, 5, 6, 12)
@@ -33,6 +33,7 @@ class EmbeddedWorker:
         self.sample_rate_hz, self.channels = manifest.sample_rate_hz, 1
         self.frame_s = 1 / manifest.frame_rate_hz
         self.depth = manifest.sampling.depth
+        self.stack = StackShape(manifest.n_vq, manifest.codebook_size, manifest.head == "delay")
         self.slots = slots
         self.sheds, self.converses = manifest.head == "local", False
         self._depths = manifest.head_depths
@@ -50,6 +51,10 @@ class EmbeddedWorker:
             raise InputError("a manner of published checkpoints does not fit this project's own voice; leave it out")
         self._ensemble.release(self._ensemble.begin(_stream_spec(spec), spec.warm_up))
         return spec
+
+    def deep_enough(self, depth: int) -> int:
+        """How many layers must be made so that `depth` can be heard; InputError when it never can."""
+        return self._ensemble.deep_enough(depth)
 
     def read_voice(self, prompt: Path, prompt_text: str | None) -> NoReturn:
         """InputError: there is one voice only."""
@@ -81,6 +86,9 @@ class EmbeddedWorker:
                 self._ensemble.release(utterance)
         for key, spec in order.open:
             self._utterances[key] = self._ensemble.begin(_stream_spec(spec), spec.warm_up)
+            self._utterances[key].play(spec.played_depth)
+        for key, depth in order.play:
+            self._utterances[key].play(depth)
         for key, text in order.text:
             self._utterances[key].push(text)
         for key in order.finish:

@@ -38,6 +38,7 @@ _REFUSED = {
     "audio": {State.CLOSED: _OVER},
     "interrupt": {State.CLOSED: _OVER},
     "report_played": {State.CLOSED: _OVER},
+    "set_depth": {State.CLOSED: _OVER},
 }
 
 

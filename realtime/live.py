@@ -28,6 +28,7 @@ class Live:
     complete: bool = False
     finish_sent: bool = False
     opened: bool = False
+    play: int | None = None
     parked_since_s: float = math.inf
     first_sound_s: float | None = None
     delivered_samples: int = 0

@@ -21,7 +21,8 @@ _SEEDS_PER_UTTERANCE = 10_000
 class UtteranceSpec:
     """How one utterance is to be spoken; None is as the voice does.
 
-    conversation: those of one number go on from each other, where the worker converses.
+    played_depth: how many layers are heard at most, however many are made. conversation: those of one number go on from
+    each other, where the worker converses.
     """
 
     sampling: SamplingParams = field(default_factory=SamplingParams)
@@ -30,6 +31,7 @@ class UtteranceSpec:
     warm_up: WarmUp | None = None
     published: "PublishedManner | None" = None
     conversation: int | None = None
+    played_depth: int | None = None
 
     def numbered(self, utterance: int) -> "UtteranceSpec":
         """The same for the nth utterance of a session, so that one seed does not make them all alike.
@@ -54,16 +56,17 @@ class StepOrder:
 
 @dataclass(slots=True)
 class Order:
-    """One round, in this order: what was heard, closings, openings, text, prefill, steps, one block of history.
+    """One round, in this order: what was heard, closings, openings, depths, text, prefill, steps, a block of history.
 
-    heard: (key, seconds), an utterance that ends there, even when it is done, if others go on from it. prefill: (key,
-    rows).
+    heard: (key, seconds), an utterance that ends there, even when it is done, if others go on from it. play: (key,
+    layers heard at most). prefill: (key, rows).
     """
 
     heard: list[tuple[int, float]] = field(default_factory=list)
     close: list[int] = field(default_factory=list)
     close_conversations: list[int] = field(default_factory=list)
     open: list[tuple[int, UtteranceSpec]] = field(default_factory=list)
+    play: list[tuple[int, int]] = field(default_factory=list)
     text: list[tuple[int, str]] = field(default_factory=list)
     finish: list[int] = field(default_factory=list)
     prefill: list[tuple[int, int]] = field(default_factory=list)
@@ -111,6 +114,18 @@ class Report:
     more_history: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class StackShape:
+    """What the stacks of a voice are like: n_vq layers of codes below codebook_size; delayed: layer j lags j - 1 steps.
+
+    A code of codebook_size or more is none.
+    """
+
+    n_vq: int
+    codebook_size: int
+    delayed: bool
+
+
 class Worker(Protocol):
     """Owns the models; used by one thread only.
 
@@ -123,12 +138,17 @@ class Worker(Protocol):
     channels: int
     frame_s: float
     depth: int
+    stack: StackShape
     slots: int
     sheds: bool
     converses: bool
 
     def checked(self, spec: UtteranceSpec) -> UtteranceSpec:
-        """The same; InputError for what this voice cannot do. The only method for any thread."""
+        """The same; InputError for what this voice cannot do. For any thread."""
+        ...
+
+    def deep_enough(self, depth: int) -> int:
+        """How many layers must be made so that `depth` can be heard; InputError when it never can. For any thread."""
         ...
 
     def read_voice(self, prompt: Path, prompt_text: str | None) -> "PublishedVoice":

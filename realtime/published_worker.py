@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from voicestack.runtime import Advance, Chunk, InputError, SamplingParams
 from voicestack.runtime.published import (
@@ -18,7 +19,7 @@ from voicestack.runtime.published import (
 )
 
 from .cost_model import CostMeter
-from .orders import OpenWorker, Order, Report, Result, UtteranceSpec
+from .orders import OpenWorker, Order, Report, Result, StackShape, UtteranceSpec
 from .published_voice import read_prompt
 
 _WARM_BATCHES = (1, 2, 4)
@@ -67,6 +68,7 @@ class PublishedWorker:
         self.sample_rate_hz, self.channels = self._ensemble.sample_rate_hz, self._ensemble.channels
         self.frame_s = self._ensemble.frame_samples / self.sample_rate_hz
         self.depth = self._ensemble.depths[-1]
+        self.stack = StackShape(self.depth, info.codebook_size, info.family == "delay")
         # Rows of another depth than their stream's would be rows that no published code ever fed.
         self.sheds, self.converses = False, self._ensemble.converses
         voice = None if prompt is None else self.read_voice(prompt, prompt_text)
@@ -95,6 +97,10 @@ class PublishedWorker:
             raise InputError("a published voice has no warm-up ramp; leave warm_up out")
         self._ensemble.check(self._manner_of(spec), spec.depth)
         return spec
+
+    def deep_enough(self, depth: int) -> NoReturn:
+        """InputError: a published checkpoint speaks at the depth it began with."""
+        raise InputError("the depth of a published checkpoint cannot be changed while it speaks; open a session with it")
 
     def read_voice(self, prompt: Path, prompt_text: str | None) -> PublishedVoice:
         """A voice from a `.voice` file or a recording, which takes a slot while it is prefilled."""
@@ -215,4 +221,5 @@ def _result(key: int, advanced: PublishedAdvanced, channels: int) -> Result:
 def _chunk(chunk: PublishedChunk, channels: int) -> Chunk:
     """As sessions hand it out; when words begin is not known."""
     depths = (chunk.codes.shape[1],) * len(chunk.codes)
-    return Chunk(chunk.pcm[:, 0] if channels == 1 else chunk.pcm, chunk.start_s, (), chunk.event, depths)
+    pcm = chunk.pcm[:, 0] if channels == 1 else chunk.pcm
+    return Chunk(pcm, chunk.start_s, (), chunk.event, depths, chunk.codes)

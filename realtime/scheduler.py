@@ -118,6 +118,18 @@ class Scheduler:
             live.complete = True
             self._text_came(live)
 
+    def deep_enough(self, depth: int) -> int:
+        """How many layers must be made so that `depth` can be heard; InputError when it never can."""
+        return self._worker.deep_enough(depth)
+
+    def set_depth(self, key: int, made: int, played: int) -> None:
+        """Make so many layers of an utterance while there is time for them, and have so many of them heard."""
+        if live := self._live.get(key):
+            live.track.wanted_depth = made
+            live.spec = replace(live.spec, depth=made, played_depth=played)
+            live.play = played
+            self._wake.set()
+
     def taken(self, key: int) -> None:
         """The listener took something, so there is room again."""
         if live := self._live.get(key):
@@ -186,6 +198,9 @@ class Scheduler:
         order = Order(close=[key for key, _ in self._closing], maintain=plan.maintain)
         self._conversations.tell(order)
         for key, live in self._live.items():
+            if live.opened and live.play is not None:
+                order.play.append((key, live.play))
+                live.play = None
             if not live.has_news:
                 continue
             if not live.opened:

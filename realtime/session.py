@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -105,6 +106,17 @@ class Session:
         if begins:
             self._begin()
         self._scheduler.push(self._key, text)
+
+    def set_depth(self, depth: int) -> None:
+        """Have so many layers of each frame heard, from the next frame on and in the utterances to come.
+
+        Unlike the depth a session is opened with it may be any number; as many are made as that takes. InputError for
+        a number the voice has not, or for a voice that cannot change it.
+        """
+        self._life.require("set_depth")
+        made = self._scheduler.deep_enough(depth)
+        self._spec = replace(self._spec, depth=made, played_depth=depth)
+        self._scheduler.set_depth(self._key, made, depth)
 
     async def flush(self) -> None:
         """Say that the text of the utterance is complete; it is then spoken to its end."""

@@ -29,7 +29,7 @@ from .embedded_worker import EmbeddedWorker
 from .lifecycle import State
 from .loop_lag import watch_loop
 from .metrics import Metrics
-from .orders import OpenWorker, UtteranceSpec, Worker
+from .orders import OpenWorker, StackShape, UtteranceSpec, Worker
 from .planner import PlannerConfig
 from .scheduler import Limits, Scheduler
 from .session import Session
@@ -157,6 +157,16 @@ class Voice:
     def channels(self) -> int:
         """Channels of its sound: a chunk's pcm is [samples] for one, [samples, channels] for more."""
         return self._ready()[0].channels
+
+    @property
+    def stack(self) -> StackShape:
+        """What its chunks' codes are like."""
+        return self._ready()[0].stack
+
+    @property
+    def depth(self) -> int:
+        """How many layers it makes unless asked otherwise."""
+        return self._ready()[0].depth
 
     @property
     def sessions(self) -> int:

@@ -107,8 +107,17 @@ class WavFile:
             raise CannotWriteError(self.path, error) from error
 
     def _header(self, data_bytes: int) -> bytes:
-        form = struct.pack("<4sI4s", b"RIFF", min(data_bytes + 36, _UNKNOWN_BYTES), b"WAVE")
-        pcm, frame_bytes = 1, _SAMPLE_BYTES * self._channels
-        layout = (self._rate, self._rate * frame_bytes, frame_bytes, 8 * _SAMPLE_BYTES)
-        form += struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, self._channels, *layout)
-        return form + struct.pack("<4sI", b"data", min(data_bytes, _UNKNOWN_BYTES))
+        return _header(data_bytes, self._rate, self._channels)
+
+
+def endless_header(sample_rate_hz: int) -> bytes:
+    """The header of a 16-bit WAV stream of one channel that is as long as it turns out to be."""
+    return _header(_UNKNOWN_BYTES, sample_rate_hz, 1)
+
+
+def _header(data_bytes: int, rate_hz: int, channels: int) -> bytes:
+    form = struct.pack("<4sI4s", b"RIFF", min(data_bytes + 36, _UNKNOWN_BYTES), b"WAVE")
+    pcm, frame_bytes = 1, _SAMPLE_BYTES * channels
+    layout = (rate_hz, rate_hz * frame_bytes, frame_bytes, 8 * _SAMPLE_BYTES)
+    form += struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, channels, *layout)
+    return form + struct.pack("<4sI", b"data", min(data_bytes, _UNKNOWN_BYTES))

@@ -25,7 +25,7 @@ class Chunk:
     event: SPOKEN as a rule; PARKED when the sentence cannot go on until more text comes, told once each time, with no
     samples if there are none to give out; ENDED at the end of a sentence; CAPPED when the voice ran away and was cut
     off, after which it goes on afresh with the words that were not heard. depths: how many layers each frame in it was
-    played with, which for a voice with a local head is always all that are made.
+    played with; codes: those frames, int64 [frames, n_vq], layers that were not played being the voice's null code.
     """
 
     pcm: NDArray[np.float32]
@@ -33,3 +33,4 @@ class Chunk:
     words: tuple[WordTiming, ...]
     event: Event = Event.SPOKEN
     depths: tuple[int, ...] = ()
+    codes: NDArray[np.int64] | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from .bundle import Bundle
+from .checks import whole
 from .chunk import Chunk
 from .codec import Codec
 from .engine import Engine
@@ -76,6 +77,10 @@ class Utterance:
         """Say that the text is complete."""
         self.text.finish()
 
+    def play(self, depth: int | None) -> None:
+        """Have only so many layers of each frame heard from the next one on, however many are made; None for all."""
+        self.progress.played_depth = depth
+
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
@@ -101,6 +106,11 @@ class Ensemble:
     def busy_s(self) -> float:
         """Seconds spent inside ONNX Runtime so far."""
         return sum(self._engine.busy_s) + self._studio.codec.busy_s
+
+    def deep_enough(self, depth: int) -> int:
+        """The fewest layers that can be made and hold `depth` to be heard; InputError when no head makes so many."""
+        known = self.manifest.head_depths
+        return min(made for made in known if made >= whole("depth", depth, 1, max(known)))
 
     def begin(self, spec: StreamSpec, warm_up: WarmUp | None = None) -> Utterance:
         """An utterance that has no text yet; it takes a slot from its first word to its end."""
@@ -190,7 +200,6 @@ class Ensemble:
         for utterance, wanted in chosen:
             if utterance.sound is not None:
                 counts[utterance] = utterance.sound.due(wanted, parked=outcomes[utterance] is Advance.PARKED)
-        depths = {utterance: tuple(_sound(utterance).waiting[:count]) for utterance, count in counts.items()}
         pieces = {utterance: _sound(utterance).piece(count) for utterance, count in counts.items() if count}
         pcm = dict(zip(pieces, self._studio.codec.decode(list(pieces.values())), strict=True))
         chunks: dict[Utterance, Chunk] = {}
@@ -198,7 +207,7 @@ class Ensemble:
             ended = utterance.stream is not None and utterance.stream.done
             if ended or utterance in pcm:
                 event = Event.ENDED if ended else Event.SPOKEN
-                chunks[utterance] = _sound(utterance).wrapped(pcm.get(utterance), depths[utterance], event)
+                chunks[utterance] = _sound(utterance).wrapped(pcm.get(utterance), event)
         return chunks
 
     def _advanced(

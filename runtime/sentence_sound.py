@@ -24,7 +24,8 @@ class Progress:
     """How far an utterance is.
 
     Samples given out, and the lead they make; chunks since the last of so many waits for text, and how long those took.
-    lead_in: what takes away the silence at its beginning, None where the length was asked for.
+    lead_in: what takes away the silence at its beginning, None where the length was asked for. played_depth: how many
+    layers of a frame are heard at most, None for all that were made.
     """
 
     samples: int = 0
@@ -33,6 +34,7 @@ class Progress:
     lead: Lead = field(default_factory=Lead)
     wait: Estimate = field(default_factory=Estimate)
     lead_in: LeadIn | None = None
+    played_depth: int | None = None
 
     def waited(self, waits: int) -> None:
         """Note that text was waited for; whoever listens has been waiting too."""
@@ -66,7 +68,9 @@ class SentenceSound:
         # Stacks of a local voice that wait to be decoded; those of a delay voice are in its line, from `_given` on.
         self._whole: list[IntArray] = []
         self._given = 0
-        self._untold: tuple[int, ...] = ()
+        # What was handed to the decoder and is told with the next sound.
+        self._depths: list[int] = []
+        self._codes: list[IntArray] = []
 
     def take(self, result: StepResult) -> None:
         """Take note of a step of the stream."""
@@ -103,18 +107,24 @@ class SentenceSound:
     def chunk(self, count: int, event: Event) -> Chunk:
         """Decode so many frames more, and wrap them."""
         if not count:
-            return self.wrapped(None, (), event)
-        depths, piece = tuple(self.waiting[:count]), self.piece(count)
+            return self.wrapped(None, event)
+        piece = self.piece(count)
         began_s = self._studio.clock()
         (pcm,) = self._studio.codec.decode([piece])
         self._studio.pace.decode.note(self._studio.clock() - began_s)
-        return self.wrapped(pcm, depths, event)
+        return self.wrapped(pcm, event)
 
     def piece(self, count: int) -> tuple[CodecState, IntArray]:
-        """The next frames, as deep as they are, for the decoder."""
-        return self._state, self._stacks(count)
+        """The next frames, as deep as they are to be heard, for the decoder."""
+        n_vq = self._studio.manifest.n_vq
+        played = n_vq if self._progress.played_depth is None else self._progress.played_depth
+        self._depths += [min(depth, played) for depth in self.waiting[:count]]
+        stacks = self._stacks(count)
+        stacks[:, played:] = self._studio.manifest.null_code
+        self._codes.append(stacks)
+        return self._state, stacks
 
-    def wrapped(self, pcm: FloatArray | None, depths: tuple[int, ...], event: Event) -> Chunk:
+    def wrapped(self, pcm: FloatArray | None, event: Event) -> Chunk:
         """What was decoded of `piece`; the last chunk of the sentence takes along what the decoder held back."""
         studio, progress = self._studio, self._progress
         parts = [np.zeros(0, np.float32) if pcm is None else pcm]
@@ -123,10 +133,12 @@ class SentenceSound:
         if event is Event.PARKED:
             self.has_spoken = False
         pcm = self._audible(np.concatenate(parts))
-        depths, self._untold = (*self._untold, *depths), ()
-        if not len(pcm) and not self._stream.done:
-            # They are told with the first sound, of which they are a part.
-            depths, self._untold = (), depths
+        depths: tuple[int, ...] = ()
+        codes = np.zeros((0, studio.manifest.n_vq), np.int64)
+        if len(pcm) or self._stream.done:
+            # Frames whose sound is still held back are told with the first sound, of which they are a part.
+            depths, codes = tuple(self._depths), np.concatenate([codes, *self._codes])
+            self._depths, self._codes = [], []
         start, rate = progress.samples, studio.manifest.sample_rate_hz
         progress.samples += len(pcm)
         progress.chunks += 1
@@ -134,7 +146,7 @@ class SentenceSound:
             progress.lead.give(studio.clock(), len(pcm) / rate)
         # A chunk made while the last frames only gain layers is speech like any other.
         told = Event.SPOKEN if event is Event.DEEPENED else event
-        return Chunk(pcm, start / rate, tuple(self._words()), told, depths)
+        return Chunk(pcm, start / rate, tuple(self._words()), told, depths, codes)
 
     def _audible(self, pcm: FloatArray) -> FloatArray:
         """The same without the silence that the utterance begins with; all times move along."""

@@ -13,11 +13,12 @@ from typing import NoReturn
 import numpy as np
 
 from voicestack.realtime.cost_model import CostMeter
-from voicestack.realtime.orders import Order, Report, Result, StepOrder, UtteranceSpec
+from voicestack.realtime.orders import Order, Report, Result, StackShape, StepOrder, UtteranceSpec
 from voicestack.runtime import Advance, Chunk, InputError, WordTiming
 
 RATE, FRAME_S = 8000, 0.08
 FRAME = round(RATE * FRAME_S)
+LAYERS = 32
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Spoken:
     made: int = 0
     decoded: int = 0
     depths: list[int] = field(default_factory=list)
+    played: int | None = None
 
 
 class ScriptedWorker:
@@ -49,6 +51,7 @@ class ScriptedWorker:
     ) -> None:
         self.sample_rate_hz, self.frame_s, self.depth = RATE, FRAME_S, depths[-1]
         self.channels, self.slots = 1, 10_000
+        self.stack = StackShape(depths[-1], 1024, False)
         self.sheds, self.converses = True, False
         self.fault, self.crash, self.step_s, self.depths = fault, crash, step_s, depths
         self.open: dict[int, Spoken] = {}
@@ -60,6 +63,11 @@ class ScriptedWorker:
         if spec.depth is not None and spec.depth not in self.depths:
             raise InputError(f"depth must be one of {self.depths}, got {spec.depth!r}")
         return spec
+
+    def deep_enough(self, depth: int) -> int:
+        if not 1 <= depth <= self.depths[-1]:
+            raise InputError(f"depth must be 1 to {self.depths[-1]}, got {depth!r}")
+        return min(known for known in self.depths if known >= depth)
 
     def read_voice(self, prompt: Path, prompt_text: str | None) -> NoReturn:
         raise InputError("there is one voice only")
@@ -77,7 +85,9 @@ class ScriptedWorker:
         for key in order.close:
             self.open.pop(key, None)
         for key, spec in order.open:
-            self.open[key] = self.begun[key] = Spoken(spec)
+            self.open[key] = self.begun[key] = Spoken(spec, played=spec.played_depth)
+        for key, depth in order.play:
+            self.open[key].played = depth
         for key, text in order.text:
             self.open[key].text += text
         for key in order.finish:
@@ -95,7 +105,7 @@ class ScriptedWorker:
             return Result(step.key, Advance.FAILED, error=error)
         frames = int(spoken.made < len(spoken.text))
         spoken.made += frames
-        spoken.depths += [step.depth] * frames
+        spoken.depths += [min(step.depth, spoken.played or step.depth)] * frames
         out = spoken.made == len(spoken.text)
         fate = Advance.DONE if out and spoken.complete else Advance.PARKED if out and not frames else Advance.SPOKEN
         pending = spoken.made - spoken.decoded
@@ -119,4 +129,6 @@ def _chunk(key: int, spoken: Spoken) -> Chunk:
         for f in frames
         if text[f] != " " and (f == 0 or text[f - 1] == " ")
     )
-    return Chunk(pcm, spoken.decoded * FRAME_S, words, depths=tuple(spoken.depths[spoken.decoded : spoken.made]))
+    depths = tuple(spoken.depths[spoken.decoded : spoken.made])
+    codes = np.array([np.where(np.arange(LAYERS) < d, f % 1024, 1024) for d, f in zip(depths, frames, strict=True)])
+    return Chunk(pcm, spoken.decoded * FRAME_S, words, depths=depths, codes=codes)

@@ -225,3 +225,31 @@ def test_history_that_is_due_is_told_and_aged(tiny: Bundle) -> None:
     while ensemble.maintain():
         pass
     assert not ensemble.ages
+
+
+def test_frames_may_be_heard_shallower_than_they_are_made(tiny: Bundle) -> None:
+    """From the next frame on only so many layers are decoded; the codes below stay what they would have been."""
+    ensemble = Ensemble(tiny, slots=2)
+    whole, shallow = begin(ensemble, 5), begin(ensemble, 5)
+    shallow.play(3)
+    chunks = speak(ensemble, [whole, shallow], chunk_frames=1)
+    all_codes, few_codes = (np.concatenate([c.codes for c in chunks[u] if c.codes is not None]) for u in chunks)
+    np.testing.assert_array_equal(all_codes[:, :3], few_codes[:, :3])
+    assert (few_codes[:, 3:] == tiny.manifest.null_code).all()
+    assert (all_codes[:, :8] != tiny.manifest.null_code).all()
+    assert {depth for chunk in chunks[shallow] for depth in chunk.depths} == {3}
+    assert sum(len(chunk.depths) for chunk in chunks[shallow]) == len(few_codes)
+    assert not np.allclose(sound(chunks[whole]), sound(chunks[shallow]))
+
+
+@pytest.mark.parametrize(("depth", "made"), [(1, 8), (8, 8), (9, 16), (17, 32), (32, 32)])
+def test_as_many_layers_are_made_as_a_depth_takes(tiny: Bundle, depth: int, made: int) -> None:
+    """The fewest that one of the heads makes."""
+    assert Ensemble(tiny, slots=1).deep_enough(depth) == made
+
+
+@pytest.mark.parametrize("depth", [0, 33, 2.5, True, "8"])
+def test_a_depth_there_is_not_is_refused(tiny: Bundle, depth: Any) -> None:
+    """The error names what would do."""
+    with pytest.raises(InputError, match="depth must be a whole number from 1 to"):
+        Ensemble(tiny, slots=1).deep_enough(depth)
