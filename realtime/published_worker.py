@@ -100,7 +100,7 @@ class PublishedWorker:
 
     def deep_enough(self, depth: int) -> NoReturn:
         """InputError: a published checkpoint speaks at the depth it began with."""
-        raise InputError("the depth of a published checkpoint cannot be changed while it speaks; open a session with it")
+        raise InputError("a published checkpoint cannot change its depth while it speaks; open a session with it")
 
     def read_voice(self, prompt: Path, prompt_text: str | None) -> PublishedVoice:
         """A voice from a `.voice` file or a recording, which takes a slot while it is prefilled."""

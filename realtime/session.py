@@ -1,7 +1,7 @@
 """One client's conversation: text in as it is written, sound out as it is made, one utterance after the other."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from types import TracebackType
@@ -125,7 +125,7 @@ class Session:
             self._life.text_ended()
             self._scheduler.finish(self._key)
 
-    async def audio(self) -> AsyncIterator[Chunk]:
+    async def audio(self) -> AsyncGenerator[Chunk]:
         """The sound of the utterance that is being spoken, or of the next, chunk by chunk to its end.
 
         It ends early, without an error, when the utterance is interrupted or the session closed; with the error, when

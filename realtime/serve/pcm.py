@@ -30,7 +30,7 @@ class PcmFormat:
 
 
 class PcmStream:
-    """Float32 in, [samples] or [samples, channels]; bytes out. The pieces are one stream: their joints are not heard."""
+    """Float32 in, [samples] or [samples, channels]; bytes out. The pieces are one stream without joints."""
 
     def __init__(self, source_rate_hz: int, form: PcmFormat) -> None:
         self.form = form
@@ -61,7 +61,8 @@ def _mulaw(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
     exponent = np.maximum(np.floor(np.log2(magnitude)).astype(np.int32) - 5, 0)
     mantissa = (magnitude >> (exponent + 1)) & 0x0F
     sign = np.where(samples < 0, 0x80, 0)
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+    code: NDArray[np.uint8] = (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+    return code
 
 
 def _alaw(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -71,4 +72,5 @@ def _alaw(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
     exponent = np.minimum(exponent, 7)
     mantissa = (magnitude >> np.maximum(exponent, 1)) & 0x0F
     sign = np.where(samples < 0, 0, 0x80)
-    return ((sign | (exponent << 4) | mantissa) ^ 0x55).astype(np.uint8)
+    code: NDArray[np.uint8] = ((sign | (exponent << 4) | mantissa) ^ 0x55).astype(np.uint8)
+    return code

@@ -211,7 +211,7 @@ def test_a_turn_whose_listener_left_or_that_was_not_begun_leaves_nothing() -> No
             await session.flush()
             stream = session.audio()
             await anext(stream)
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
             return await chunks_of(session, TURNS[1])
 
     chunks = asyncio.run(body())

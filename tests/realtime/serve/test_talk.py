@@ -36,9 +36,7 @@ async def served(
     worker: ScriptedWorker | None = None, limits: ServeLimits | None = None, starved_s: float = 60.0, sessions: int = 64
 ) -> AsyncIterator[Service]:
     worker = worker or ScriptedWorker()
-    config = VoiceConfig(
-        lead_s=(50.0, 60.0), queue_s=100.0, limits=Limits(starved_s=starved_s), max_sessions=sessions
-    )
+    config = VoiceConfig(lead_s=(50.0, 60.0), queue_s=100.0, limits=Limits(starved_s=starved_s), max_sessions=sessions)
     async with Voice.load(open_worker=lambda: worker, config=config) as voice:
         yield Service(voice, "scripted", limits or ServeLimits())
 
@@ -263,9 +261,7 @@ async def test_the_depth_may_be_changed_while_it_speaks() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(
-        st.one_of(st.text("ab ", max_size=4), st.sampled_from(["<flush>", "<interrupt>", "<yield>"])), max_size=14
-    )
+    st.lists(st.one_of(st.text("ab ", max_size=4), st.sampled_from(["<flush>", "<interrupt>", "<yield>"])), max_size=14)
 )
 def test_any_order_of_commands_ends_every_utterance_once(commands: list[str]) -> None:
     """Whatever a client does, each utterance that is begun has one end, each interruption one answer."""
@@ -284,8 +280,7 @@ def test_any_order_of_commands_ends_every_utterance_once(commands: list[str]) ->
                     talk.push(command)
             await heard.wait_for(Interrupted, interruptions)
             talk.close()
-            while service.voice.sessions:
-                await asyncio.sleep(0.001)
+            await service.voice.drain()
             ended = [utterance for utterance, _ in heard.endings()]
             assert len(ended) == len(set(ended))
             assert {e.utterance for e in heard.events if isinstance(e, Sound)} <= set(ended)
