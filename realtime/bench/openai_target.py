@@ -128,6 +128,11 @@ class OpenAiConversation:
         """Unknown: they are inside the server."""
         return None
 
+    @property
+    def underruns(self) -> None:
+        """Nobody plays it."""
+        return
+
     async def speak(self, text: AsyncIterator[str], hear: Hear) -> None:
         """Wait for the whole text, then have it spoken."""
         await self._target.request("".join([piece async for piece in text]), hear)

@@ -70,6 +70,8 @@ async def hear_reply(
         record.outcome = Outcome.FINISHED
     finally:
         listener.close(writer)
+        if conversation.underruns is not None:
+            record.underruns, record.underrun_s = conversation.underruns
         record.stages = conversation.stages
     return listener.lead_s()
 

@@ -36,6 +36,11 @@ class Conversation(Protocol):
         """Where the time of the last reply went, if that can be known."""
         ...
 
+    @property
+    def underruns(self) -> tuple[int, float] | None:
+        """How often, and for how many seconds, the last reply ran dry, where somebody plays it who counts that."""
+        ...
+
     async def speak(self, text: AsyncIterator[str], hear: Hear) -> None:
         """Have a reply spoken while it is written, and hear it to its end, or until it is interrupted."""
         ...
