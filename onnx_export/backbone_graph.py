@@ -61,8 +61,8 @@ def feed_forward(g: GraphWriter, weights: Weights, name: str, x: str) -> str:
 
 def _embed(g: GraphWriter, weights: Weights, config: GeneratorConfig, text: str, codes: str) -> str:
     # One table for all columns: column c's ids start behind the rows of the columns before it.
-    text_table = g.weight("text_table.weight", weights["text_table.weight"])
-    columns = g.op("Gather", text_table, g.op("Add", text, g.ints(*COLUMN_STARTS)))
+    rows = g.op("Add", text, g.ints(*COLUMN_STARTS))
+    columns = g.gather_bytes("text_table.weight", weights["text_table.weight"], rows)
     words = g.op("ReduceSum", columns, g.ints(2), keepdims=0)
     # One table for all layers: layer j's codes start at row j * (codebook + 1).
     table = g.reshape(g.weight("codebooks", with_null_row(weights["codebooks"])), -1, config.latent)

@@ -2,7 +2,8 @@
 
 A weight is stored once however many graphs or nodes use it: equal bytes get the same place. Each float weight
 is followed by a Cast to float32, which ONNX Runtime folds when it loads the graph, so everything computes in
-float32. This module knows nothing of any network.
+float32. A table that rows are only gathered from may be in bytes, each row with a scale of its own. This module knows
+nothing of any network but the name of that table.
 """
 
 import hashlib
@@ -25,11 +26,16 @@ OPSET = 21
 IR_VERSION = 10
 INLINE_LIMIT = 512
 """Tensors of at most this many elements stay inside the graph."""
+IN_BYTES = frozenset({"text_table.weight"})
+"""The tables kept in bytes. No product sums their rounding errors up over a thousand weights."""
 _ALIGNMENT = 64
 
 
 def rounded(weights: Weights) -> Weights:
-    """The same weights as a bundle holds them: rounded to float16, as float32; ValueError names one that overflows."""
+    """The same weights as a bundle holds them: rounded to float16, or to bytes, as float32.
+
+    ValueError names one that overflows. What is rounded already stays as it is.
+    """
     result: Weights = {}
     for name, array in weights.items():
         with np.errstate(over="ignore"):
@@ -37,7 +43,17 @@ def rounded(weights: Weights) -> Weights:
         if not np.isfinite(half).all():
             raise ValueError(f"weight {name} holds a value that float16 cannot hold; train with smaller weights")
         result[name] = half.astype(np.float32)
+        if name in IN_BYTES:
+            rows, scales = byte_rows(array)
+            result[name] = rows * scales.astype(np.float32)
     return result
+
+
+def byte_rows(table: FloatArray) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
+    """A table [n, width] as bytes and the scales [n, 1] they are to be multiplied with."""
+    scales = (np.abs(table).max(1, keepdims=True) / 127).astype(np.float16)
+    divisors = np.where(scales > 0, scales, 1).astype(np.float32)
+    return np.clip(np.rint(table / divisors), -127, 127).astype(np.int8), scales
 
 
 class WeightFile:
@@ -50,7 +66,14 @@ class WeightFile:
 
     def place(self, array: FloatArray) -> tuple[int, int]:
         """Store an array unless its bytes are stored already; returns its offset and length in bytes."""
-        data = np.ascontiguousarray(array, np.float16).tobytes()
+        return self._place(np.ascontiguousarray(array, np.float16))
+
+    def place_bytes(self, array: NDArray[np.int8]) -> tuple[int, int]:
+        """The same for bytes."""
+        return self._place(np.ascontiguousarray(array))
+
+    def _place(self, array: NDArray[np.generic]) -> tuple[int, int]:
+        data = array.tobytes()
         key = (hashlib.sha256(data).hexdigest(), array.shape)
         if key not in self._places:
             self._places[key] = (self._length, len(data))
@@ -133,14 +156,24 @@ class GraphWriter:
             return self.const(np.asarray(array, np.float32))
         key = f"weight {name}"
         if key not in self._known:
-            offset, length = self._shared.place(array)
-            tensor = onnx.TensorProto(name=name, data_type=TensorProto.FLOAT16, dims=array.shape)
-            tensor.data_location = TensorProto.EXTERNAL
-            for field, text in (("location", self._weights_file), ("offset", offset), ("length", length)):
-                tensor.external_data.add(key=field, value=str(text))
-            self._initializers.append(tensor)
+            self._external(name, TensorProto.FLOAT16, array.shape, self._shared.place(array))
             self._known[key] = self.op("Cast", name, to=TensorProto.FLOAT)
         return self._known[key]
+
+    def gather_bytes(self, name: str, table: FloatArray, rows: str) -> str:
+        """The rows of a table that is kept in bytes, as float32; `rows` are their numbers."""
+        whole, scales = byte_rows(table)
+        self._external(name, TensorProto.INT8, whole.shape, self._shared.place_bytes(whole))
+        picked = self.op("Cast", self.op("Gather", name, rows), to=TensorProto.FLOAT)
+        return self.op("Mul", picked, self.op("Gather", self.weight(f"{name}.scale", scales.astype(np.float32)), rows))
+
+    def _external(self, name: str, dtype: int, shape: Sequence[int], place: tuple[int, int]) -> None:
+        """An initialiser that is in the shared file at this offset and length."""
+        tensor = onnx.TensorProto(name=name, data_type=dtype, dims=shape)
+        tensor.data_location = TensorProto.EXTERNAL
+        for field, value in (("location", self._weights_file), ("offset", place[0]), ("length", place[1])):
+            tensor.external_data.add(key=field, value=str(value))
+        self._initializers.append(tensor)
 
     def linear(self, x: str, name: str, weight: FloatArray, bias: FloatArray | None = None) -> str:
         """The product x @ weight.T (+ bias) for a torch Linear's weight [out, in]."""

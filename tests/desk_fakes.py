@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,7 @@ class FakeCard:
         self.broken = broken
         self.active = False
         self.closed = False
+        self.late_s = 0.0
 
     def start(self) -> None:
         self._try("start")
@@ -82,7 +84,7 @@ class FakeCard:
 
     def pull(self) -> NDArray[np.float32]:
         out = np.full((BLOCK, 1), np.nan, np.float32)
-        self.callback(out, BLOCK, None, None)
+        self.callback(out, BLOCK, SimpleNamespace(currentTime=5.0, outputBufferDacTime=5.0 + self.late_s), None)
         return out[:, 0]
 
     def _try(self, call: str) -> None:

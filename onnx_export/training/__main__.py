@@ -32,7 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     bundle = _stage(stages, "bundle", _bundle, "export the checkpoints and check every graph")
     bundle.add_argument("--head", choices=("local", "delay"), default="local")
     bundle.add_argument("--out", type=Path, help="the voice folder to write (default: the shipped voice)")
-    evaluate = _stage(stages, "evaluate", _evaluate, "judge the shipped voice beside its teacher")
+    evaluate = _stage(stages, "evaluate", _evaluate, "judge a voice beside its teacher")
+    evaluate.add_argument("--voice", type=Path, default=VOICE, help="its folder (default: the shipped voice)")
     evaluate.add_argument("--limit", type=int, help="only so many sentences of each held-out set")
     _stage(stages, "keep", _keep, "copy the weights into the repository")
     _stage(stages, "restore", _restore, "go on from the weights in the repository")
@@ -92,7 +93,7 @@ def _bundle(options: argparse.Namespace, folder: WorkFolder) -> None:
 def _evaluate(options: argparse.Namespace, folder: WorkFolder) -> None:
     from . import evaluate
 
-    evaluate.run(folder, limit=options.limit)
+    evaluate.run(folder, limit=options.limit, voice=options.voice)
 
 
 def _keep(options: argparse.Namespace, folder: WorkFolder) -> None:

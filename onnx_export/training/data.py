@@ -3,13 +3,16 @@
 A shard is `shard_0000.npz` (pcm int16 24 kHz, all utterances end to end, and their ends) beside `shard_0000.jsonl`
 (one line an utterance: text, words as [spelling, phones, mark], onsets_s per phone and mark, length_scale).
 Shard contents depend on the seed and the shard number only, so shards may be made in any order, by several workers.
+The first shards are those of the first voice; what an assistant says has a larger and richer part in those behind them.
 """
 
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +24,22 @@ from voicestack.runtime.text.lexicon import Lexicon
 
 from . import corpus
 from .assistant_text import AssistantText
+from .dialogue_text import DialogueText
 from .paths import EVERYDAY, LEXICON, WorkFolder
 from .teacher import SAMPLE_RATE_HZ, SpokenWord, Teacher
 
 UTTERANCES_PER_SHARD = 100
 HELD_OUT_CORPUS_SENTENCES = 100
+_FIRST_DIALOGUE_SHARD = 140
 _ASSISTANT_SHARE = 0.45
+_DIALOGUE_SHARE, _TEMPLATE_SHARE = 0.60, 0.12
+"""Of the later shards: the share of what `DialogueText` makes, and of the first shards' assistant sentences."""
+_COMMON_WORD_TIMES = 4
 _SEED = 20261122
+
+
+Line = tuple[str, list[SpokenWord], Callable[[], float]]
+"""A text, its words, and what draws its length scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,25 @@ class Utterance:
     onsets_s: list[float]
     length_scale: float
     pcm: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """What the texts of all shards are drawn from."""
+
+    lexicon: Lexicon
+    sentences: list[str]
+
+    def sentences_of(self, shard: int) -> list[str]:
+        """As many corpus sentences as a shard has utterances; which of them are said is drawn later."""
+        places = range(shard * UTTERANCES_PER_SHARD, (shard + 1) * UTTERANCES_PER_SHARD)
+        return [self.sentences[place % len(self.sentences)] for place in places]
+
+    @cached_property
+    def common(self) -> list[str]:
+        """Words that the corpus has more than once or twice."""
+        counts = Counter(word for sentence in self.sentences for word in corpus.words_of(sentence))
+        return sorted(word for word, times in counts.items() if times >= _COMMON_WORD_TIMES and len(word) > 1)
 
 
 def spoken_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
@@ -57,7 +88,7 @@ def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) ->
     """Make shards until `hours` of speech exist, taking every part[1]-th shard from part[0] on."""
     folder.shards.mkdir(parents=True, exist_ok=True)
     lexicon = Lexicon.load(LEXICON)
-    sentences = _corpus_sentences(folder, lexicon)
+    sources = _Sources(lexicon, _corpus_sentences(folder, lexicon))
     teacher: Teacher | None = None
     with tqdm(total=hours, unit="h", desc="data", bar_format="{l_bar}{bar}| {n:.2f}/{total:.1f} h [{elapsed}]") as bar:
         for shard in range(part[0], 100_000, part[1]):
@@ -68,7 +99,7 @@ def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) ->
                 return
             if not (folder.shards / f"shard_{shard:04}.jsonl").exists():
                 teacher = teacher or Teacher()
-                _write_shard(folder.shards, shard, list(_speak_shard(teacher, shard, sentences, lexicon)))
+                _write_shard(folder.shards, shard, list(_speak_shard(teacher, shard, sources)))
 
 
 def read_shard(path: Path) -> Iterator[Utterance]:
@@ -112,19 +143,42 @@ def _key(text: str) -> str:
     return re.sub(r"[^a-z]", "", text.lower())
 
 
-def _speak_shard(teacher: Teacher, shard: int, sentences: list[str], lexicon: Lexicon) -> Iterator[Utterance]:
+def _speak_shard(teacher: Teacher, shard: int, sources: _Sources) -> Iterator[Utterance]:
     generator = random.Random(_SEED * 1000 + shard)
     ort.set_seed(_SEED + shard)
-    assistant = AssistantText(lexicon, generator)
+    texts = _first_texts if shard < _FIRST_DIALOGUE_SHARD else _dialogue_texts
     forbidden = {_key(line) for line in EVERYDAY.read_text("utf-8").splitlines()}
-    for place in range(shard * UTTERANCES_PER_SHARD, (shard + 1) * UTTERANCES_PER_SHARD):
-        text = assistant.sentence() if generator.random() < _ASSISTANT_SHARE else sentences[place % len(sentences)]
-        if _key(text) in forbidden:
-            continue
-        words = spoken_words(text, lexicon)
-        length_scale = 1.0 if generator.random() < 0.6 else round(generator.uniform(0.85, 1.25), 3)
-        speech = teacher.speak(words, length_scale=length_scale)
-        yield Utterance(text, [(w.text, w.phones, w.mark) for w in words], speech.onsets_s, length_scale, speech.pcm)
+    for text, words, length_scale in texts(generator, shard, sources):
+        if _key(text) not in forbidden:
+            scale = length_scale()
+            speech = teacher.speak(words, length_scale=scale)
+            yield Utterance(text, [(w.text, w.phones, w.mark) for w in words], speech.onsets_s, scale, speech.pcm)
+
+
+def _first_texts(generator: random.Random, shard: int, sources: _Sources) -> Iterator[Line]:
+    """What is said in one of the first shards."""
+    assistant = AssistantText(sources.lexicon, generator)
+    for sentence in sources.sentences_of(shard):
+        text = assistant.sentence() if generator.random() < _ASSISTANT_SHARE else sentence
+        yield text, spoken_words(text, sources.lexicon), partial(_length_scale, generator, 0.6, 0.85, 1.25)
+
+
+def _dialogue_texts(generator: random.Random, shard: int, sources: _Sources) -> Iterator[Line]:
+    """What is said in a later shard: at more rates, since a voice that is asked for a length must know them."""
+    assistant = AssistantText(sources.lexicon, generator)
+    dialogue = DialogueText(sources.lexicon, sources.common, generator)
+    for sentence in sources.sentences_of(shard):
+        draw = generator.random()
+        if draw < _DIALOGUE_SHARE:
+            text, words = dialogue.utterance()
+        else:
+            text = assistant.sentence() if draw < _DIALOGUE_SHARE + _TEMPLATE_SHARE else sentence
+            words = spoken_words(text, sources.lexicon)
+        yield text, words, partial(_length_scale, generator, 0.5, 0.75, 1.4)
+
+
+def _length_scale(generator: random.Random, usual_share: float, fastest: float, slowest: float) -> float:
+    return 1.0 if generator.random() < usual_share else round(generator.uniform(fastest, slowest), 3)
 
 
 def _write_shard(folder: Path, shard: int, utterances: list[Utterance]) -> None:

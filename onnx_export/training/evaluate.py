@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the shipped voice beside its teacher, sentence by sentence, by a recogniser and a speaker judge.
+"""Stage `evaluate`: a voice beside its teacher, sentence by sentence, by a recogniser and a speaker judge.
 
 Every judged sentence is one line of `evaluate/results.jsonl`, keyed by the weights and the sampling it was made with:
 an interrupted run goes on where it stopped, and another bundle is measured anew. The summary goes to `evaluation.json`
@@ -52,10 +52,10 @@ class Sentence:
     text: str
 
 
-def run(folder: WorkFolder, *, limit: int | None = None) -> dict[str, Any]:
+def run(folder: WorkFolder, *, limit: int | None = None, voice: Path = VOICE) -> dict[str, Any]:
     """Judge everything not judged yet, write the JSON and the plot, and return the summary."""
     stage = folder.stage("evaluate")
-    bench = _Bench(folder)
+    bench = _Bench(folder, voice)
     results = _Results(stage / "results.jsonl", bench.weights_key)
     sentences = [
         Sentence(group, index, text)
@@ -113,9 +113,9 @@ class _Results:
 class _Bench:
     """The voice, the teacher, the codec and the judges, each loaded when first asked for."""
 
-    def __init__(self, folder: WorkFolder) -> None:
+    def __init__(self, folder: WorkFolder, voice: Path) -> None:
         self._folder = folder
-        self._bundle = Bundle.load(VOICE)
+        self._bundle = Bundle.load(voice)
         self._speaker = Speaker(self._bundle)
         self._lexicon = Lexicon.load(LEXICON)
         self._teacher_pcm: dict[Sentence, Pcm] = {}

@@ -21,14 +21,21 @@ from .generator_model import LAYER_STACKS, DelayGenerator, Generator, Layer, Loc
 from .muon import Muon
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
-from .progress import Checkpoint, LossLog, set_learning_rate, trapezoid
+from .progress import DECAY_SHARE, Checkpoint, LossLog, set_learning_rate, trapezoid
+
+HeadKind = Literal["local", "delay"]
 
 _SEED = 2
-_LAYER_WEIGHTS = torch.tensor([3.0] * 3 + [2.0] * 3 + [1.0] * 26)
+_LAYER_WEIGHTS: dict[HeadKind, list[float]] = {
+    # Few frames are scored below layer 8, where little can be foreseen: at full weight that noise drowns the words.
+    "local": [4.0] * 3 + [3.0] + [2.0] * 2 + [1.5] * 2 + [0.3] * 24,
+    "delay": [3.0] * 3 + [2.0] * 3 + [1.0] * 26,
+}
+_GOING_ON_PEAK, _GOING_ON_DECAY = 0.6, 0.6
+"""The learning rate, as a share of the first one, at which kept weights go on learning, and how long it then falls."""
 _REGRESSION_WEIGHT = 6.0
 _HIDDEN_MATRICES = ("code_in.weight", "local_in.weight")
 
-HeadKind = Literal["local", "delay"]
 STAGES: dict[HeadKind, str] = {"local": "generator", "delay": "delay"}
 """The work folder's name for the generator of each head."""
 
@@ -53,13 +60,15 @@ _RECIPES: dict[HeadKind, _Recipe] = {
 def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
     """Train to `steps`; resumes from the checkpoint, and returns at once when they are done.
 
+    Kept weights, which have no optimiser's state, go on with a schedule of their own that begins at their step.
     A delay voice begins with the backbone of the local one, if there is one: what text sounds like is the same to both.
     """
     stage, recipe = folder.stage(STAGES[head]), _RECIPES[head]
     checkpoint, log = checkpoint_of(folder, head), LossLog(stage)
     examples = Examples(folder)
     model, optimisers = _build(recipe, examples.codebooks)
-    first = _restore(checkpoint, model, optimisers)
+    first, since = _restore(checkpoint, model, optimisers)
+    peak, decay = (_GOING_ON_PEAK, _GOING_ON_DECAY) if since else (1.0, DECAY_SHARE)
     if first == 0 and head == "delay":
         _take_backbone(checkpoint_of(folder, "local"), model)
     if first >= steps:
@@ -70,7 +79,8 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
             examples.refresh()
         draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
         for optimiser in optimisers.values():
-            set_learning_rate(optimiser, trapezoid(step, warm_up=30, total=steps))
+            factor = trapezoid(step - since, warm_up=30, total=steps - since, decay_share=decay)
+            set_learning_rate(optimiser, peak * factor)
         batch = recipe.collate(examples.batch(draws, recipe.frames_per_step), draws)
         with bfloat16():
             loss, channel_nll, layers_nll = _loss(model, recipe, batch, generator)
@@ -85,7 +95,7 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
         if (step + 1) % 200 == 0 or step + 1 == steps:
             log.write(step=step + 1, **_validate(model, recipe, examples))
             curves.draw(stage / "log.jsonl", stage / "curves.png", STAGES[head])
-        checkpoint.save(partial(_state, step + 1, model, optimisers, examples), force=step + 1 == steps)
+        checkpoint.save(partial(_state, step + 1, since, model, optimisers, examples), force=step + 1 == steps)
 
 
 def checkpoint_of(folder: WorkFolder, head: HeadKind) -> Checkpoint:
@@ -109,7 +119,7 @@ def load_generator(folder: WorkFolder, head: HeadKind = "local") -> tuple[Genera
 def _loss(model: Generator, recipe: _Recipe, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """(weighted loss, channel NLL, NLL per layer [n_vq]) of one training step."""
     hidden, channel_nll, layers_nll = recipe.losses(model, batch, spoil(batch.history, generator), generator)
-    weights = _LAYER_WEIGHTS[: len(layers_nll)]
+    weights = torch.tensor(_LAYER_WEIGHTS[recipe.head][: len(layers_nll)])
     layers = (layers_nll * weights).sum() / weights.sum()
     loss = 3 * channel_nll + 3 * layers + _REGRESSION_WEIGHT * _regression(model, hidden, batch.stacks)
     return loss, channel_nll, layers_nll
@@ -156,18 +166,21 @@ def _rounded(values: Tensor) -> list[float]:
 
 
 def _state(
-    step: int, model: Generator, optimisers: dict[str, torch.optim.Optimizer], examples: Examples
+    step: int, since: int, model: Generator, optimisers: dict[str, torch.optim.Optimizer], examples: Examples
 ) -> dict[str, Any]:
-    learned = {"step": step, "data": examples.facts(), "model": model.state_dict()}
+    learned = {"step": step, "since": since, "data": examples.facts(), "model": model.state_dict()}
     return learned | {name: optimiser.state_dict() for name, optimiser in optimisers.items()}
 
 
-def _restore(checkpoint: Checkpoint, model: Generator, optimisers: dict[str, torch.optim.Optimizer]) -> int:
+def _restore(checkpoint: Checkpoint, model: Generator, optimisers: dict[str, torch.optim.Optimizer]) -> tuple[int, int]:
+    """The checkpoint's step, and the step at which its schedule began."""
     state = checkpoint.load()
     if state is None:
-        return 0
+        return 0, 0
     model.load_state_dict(state["model"])
+    step = int(state["step"])
+    if not all(name in state for name in optimisers):  # Kept weights come without.
+        return step, step
     for name, optimiser in optimisers.items():
-        if name in state:  # Kept weights come without.
-            optimiser.load_state_dict(state[name])
-    return int(state["step"])
+        optimiser.load_state_dict(state[name])
+    return step, int(state.get("since", 0))

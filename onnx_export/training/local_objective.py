@@ -7,9 +7,12 @@ from torch import Tensor
 from .batches import Batch
 from .generator_model import LocalGenerator
 
-_SHALLOW_DEPTH = 8
-_FULL_SHARE, _SHALLOW_SHARE = 0.02, 0.4
-"""Shares of the frames whose stack is scored at full depth, and at 8 layers only; channel 0 is scored on every one."""
+_SHALLOW_DEPTH, _BRIEF_DEPTH = 8, 3
+_FULL_SHARE, _SHALLOW_SHARE = 0.02, 0.33
+"""Shares of the frames whose stack is scored at full depth, and at 8 layers only.
+
+Of all other spoken frames the first three layers are, which hold most of what is said; channel 0 is scored on all.
+"""
 
 
 def losses(
@@ -23,9 +26,8 @@ def losses(
     draw = torch.zeros(len(codes)) if generator is None else torch.rand(len(codes), generator=generator)
     full = spoken & (draw < _FULL_SHARE)
     shallow = spoken & ~full & (draw < _FULL_SHARE + _SHALLOW_SHARE)
-    rest = ~(full | shallow)
     n_vq = codes.shape[1]
-    parts = [(full, n_vq), (shallow, _SHALLOW_DEPTH), (rest, 0)]
+    parts = [(full, n_vq), (shallow, _SHALLOW_DEPTH), (spoken & ~(full | shallow), _BRIEF_DEPTH), (~spoken, 0)]
     channel_total, layer_sums, layer_counts = torch.zeros(()), [torch.zeros(())] * n_vq, [0] * n_vq
     for chosen, depth in parts:
         count = int(chosen.sum())

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 CHECKPOINT_EVERY_S = 120.0
+DECAY_SHARE = 0.3
+"""The share of its steps over which a trapezoid falls, unless told otherwise."""
 
 
 class LossLog:
@@ -54,7 +56,7 @@ def learning_rate_factor(step: int, *, warm_up: int, total: int, floor: float = 
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def trapezoid(step: int, *, warm_up: int, total: int, decay_share: float = 0.3) -> float:
+def trapezoid(step: int, *, warm_up: int, total: int, decay_share: float = DECAY_SHARE) -> float:
     """Warm-up, a plateau, a linear fall to 2 % over the last `decay_share`; raising `total` prolongs the plateau."""
     left = (total - step) / (decay_share * total)
     return min((step + 1) / warm_up, 1.0, max(0.02, left))

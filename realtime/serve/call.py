@@ -2,17 +2,14 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from dataclasses import asdict
 from typing import Protocol
 
-from voicestack.runtime import CapacityError, Chunk, InputError, StateError
+from voicestack.runtime import CapacityError, InputError, StateError, VoicestackError
 
 from ..lifecycle import State
-from ..outlet import Ending
-from ..stages import Stages
 from .call_messages import (
     Command,
     Depth,
@@ -23,15 +20,16 @@ from .call_messages import (
     User,
     event,
     read_command,
-    stacks_event,
-    words_event,
 )
+from .call_speech import CallSpeech
 from .edge import WireClosedError
-from .opus_track import CallPlayout, MediaClock, PacketEncoder, Position
+from .opus_track import CallPlayout, MediaClock, PacketEncoder
 from .service import Service
 from .talk import Ended, Interrupted, Opened, Sound, Talk, TalkEvent
 
 _log = logging.getLogger(__name__)
+PROTOCOL = "voicestack.call.v1"
+_ANNOUNCED = ("text_chars", "buffered_chars", "message_bytes", "messages_per_s", "message_burst", "idle_s", "total_s")
 _PULSE_S = 0.2
 _PING_S = 2.0
 
@@ -91,15 +89,12 @@ class Call:
             encoder(session.sample_rate_hz),
             session.sample_rate_hz,
             is_excused=lambda: session.state is State.STARVED,
-            on_started=self._started,
+            on_started=lambda utterance: self._speech.started(utterance),
         )
         self.connection = connect(self.playout.packet, self._clock, ice_servers)
         self.answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._admitted = asyncio.Event()
-        self._stages: dict[int, Stages] = {}
-        self._started_s: dict[int, float] = {}
-        # What had been heard when each interruption came that was not acknowledged yet; None finishes the word.
-        self._interruptions: deque[Position | None] = deque()
+        self._speech = CallSpeech(self.playout, self._tell, self._send, self._clock)
         self._replying: asyncio.Task[None] | None = None
         self._tokens, self._refilled_s = float(self._limits.message_burst), self._clock()
         self._commanded_s = self._heard_of_s = self._clock()
@@ -116,14 +111,22 @@ class Call:
             tasks.append(asyncio.create_task(self._pulse(), name="voicestack-call-pulse"))
             done, _ = await asyncio.wait(tasks, timeout=self._limits.total_s, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                self._tell("error", message=f"a call may last {self._limits.total_s:g} seconds; call again")
+                self._tell(
+                    "bye", reason="total", message=f"a call may last {self._limits.total_s:g} seconds; call again"
+                )
             for task in done:
                 task.result()
         except WireClosedError:
             pass
-        except (CapacityError, InputError, TimeoutError) as error:
+        except TimeoutError as error:
+            if not self.answered.done():
+                self.answered.set_exception(CapacityError(str(error)))
+        except (CapacityError, InputError) as error:
             if not self.answered.done():
                 self.answered.set_exception(error)
+        except asyncio.CancelledError:
+            self._tell("bye", reason="shutdown", message="the server is shutting down; call again later")
+            raise
         finally:
             if not self.answered.done():
                 self.answered.cancel()
@@ -150,19 +153,30 @@ class Call:
 
     def _greet(self) -> None:
         voice = self._service.voice
+        limits = asdict(self._limits)
         self._tell(
-            "ready",
+            "hello",
+            protocol=PROTOCOL,
             voice=self._service.voice_name,
             depth=voice.depth,
-            frame_ms=80,
+            n_vq=voice.stack.n_vq,
+            codebook_size=voice.stack.codebook_size,
+            delayed=voice.stack.delayed,
             assistant=self._assistant is not None,
-            limits={"text_chars": self._limits.text_chars, "idle_s": self._limits.idle_s},
+            limits={name: limits[name] for name in _ANNOUNCED},
         )
 
     def _tell(self, kind: str, **fields: object) -> None:
+        self._send(event(kind, **fields))
+
+    def _send(self, message: str) -> None:
         """Send an event; a peer that is gone is missed by `_listen`."""
         with suppress(WireClosedError):
-            self.connection.send(event(kind, **fields))
+            self.connection.send(message)
+
+    def _complain(self, error: VoicestackError) -> None:
+        code = "input" if isinstance(error, InputError) else "state" if isinstance(error, StateError) else "failed"
+        self._tell("error", code=code, message=str(error))
 
     # What comes in.
 
@@ -173,8 +187,10 @@ class Call:
                 self._charge()
                 command = read_command(message, max_bytes=self._limits.message_bytes, max_chars=self._limits.text_chars)
                 await self._obey(command)
-            except (InputError, StateError, CapacityError) as error:
-                self._tell("error", message=str(error))
+            except VoicestackError as error:
+                if isinstance(error, WireClosedError):
+                    raise
+                self._complain(error)
 
     def _charge(self) -> None:
         """Take one from the bucket of messages; who empties it is cut off."""
@@ -182,7 +198,8 @@ class Call:
         self._tokens = min(limits.message_burst, self._tokens + (now_s - self._refilled_s) * limits.messages_per_s)
         self._refilled_s = now_s
         if self._tokens < 1:
-            self._tell("error", message=f"more than {limits.messages_per_s:g} messages a second; call again, slower")
+            told = f"more than {limits.messages_per_s:g} messages a second came; call again, slower"
+            self._tell("bye", reason="rate", message=told)
             raise WireClosedError("the peer sends too much")
         self._tokens -= 1
 
@@ -191,10 +208,12 @@ class Call:
             case Ping():
                 self._tell("pong")
                 return
-            case Text(text, flush):
-                self._talk.push(text)
+            case Text(text, flush, ref):
+                utterance = self._talk.push(text)
                 if flush:
                     self._talk.flush()
+                if ref:
+                    self._tell("accepted", utterance=utterance, ref=ref)
             case Flush():
                 self._talk.flush()
             case Interrupt(finish_word):
@@ -210,8 +229,7 @@ class Call:
     async def _interrupt(self, finish_word: bool) -> None:
         """The peer hears silence first, then the session is told what it had heard."""
         self._stop_replying()
-        position = self.playout.position if finish_word else self.playout.clear()
-        self._interruptions.append(None if finish_word else position)
+        position = self._speech.interrupt(finish_word=finish_word)
         self._talk.report_played(position.utterance, position.played_s)
         await self._talk.interrupt(finish_word=finish_word)
 
@@ -229,11 +247,11 @@ class Call:
             async for piece in assistant(text):
                 self._tell("reply", utterance=self._talk.push(piece), text=piece)
             self._talk.flush()
-        except (InputError, StateError) as error:
-            self._tell("error", message=str(error))
+        except VoicestackError as error:
+            self._complain(error)
         except Exception:
             _log.exception("the assistant failed")
-            self._tell("error", message="the assistant failed; ask again")
+            self._tell("error", code="failed", message="the assistant failed; ask again")
             self._talk.flush()
 
     def _stop_replying(self) -> None:
@@ -246,63 +264,12 @@ class Call:
         match news:
             case Opened():
                 self._admitted.set()
-            case Sound(utterance, chunk):
-                await self._sound(utterance, chunk)
-            case Ended(utterance, ending, _, error):
-                self._ended(utterance, ending, error)
+            case Sound():
+                await self._speech.sound(news, self._talk.session.stages)
+            case Ended():
+                self._speech.ended(news)
             case Interrupted():
-                self._interrupted(news)
-
-    @property
-    def _falls_silent(self) -> bool:
-        """Whether what still comes is of an utterance that was interrupted."""
-        return any(position is not None for position in self._interruptions)
-
-    async def _sound(self, utterance: int, chunk: Chunk) -> None:
-        if self._falls_silent:
-            return
-        self._stages.setdefault(utterance, self._talk.session.stages)
-        self.playout.put(utterance, chunk)
-        for message in (words_event(utterance, chunk), stacks_event(utterance, chunk)):
-            if message is not None:
-                with suppress(WireClosedError):
-                    self.connection.send(message)
-        await self.playout.room()
-
-    def _ended(self, utterance: int, ending: Ending, error: str | None) -> None:
-        if not self._falls_silent and ending is not Ending.INTERRUPTED:
-            self.playout.mark(partial(self._told_end, utterance, ending, error), ends=utterance)
-
-    def _told_end(self, utterance: int, ending: Ending, error: str | None) -> None:
-        played_ms = round(self.playout.position.played_s * 1000)
-        self._report(utterance)
-        self._tell("ended", utterance=utterance, ending=ending, played_ms=played_ms, error=error)
-        self._stages.pop(utterance, None)
-        self._started_s.pop(utterance, None)
-
-    def _interrupted(self, news: Interrupted) -> None:
-        position = self._interruptions.popleft()
-        if position is not None:
-            self._told_interruption(position)
-            return
-        playing = self.playout.position.utterance
-        self.playout.cut(news.heard.played_s if news.utterance == playing else self.playout.word_end_s())
-        self.playout.mark(lambda: self._told_interruption(self.playout.position), ends=playing)
-
-    def _told_interruption(self, position: Position) -> None:
-        self._stages.clear()
-        self._started_s.clear()
-        self._tell(
-            "interrupted",
-            utterance=position.utterance,
-            played_ms=round(position.played_s * 1000),
-            text=position.text,
-        )
-
-    def _started(self, utterance: int) -> None:
-        self._started_s[utterance] = self._clock()
-        self._tell("speech.started", utterance=utterance)
-        self._report(utterance)
+                self._speech.interrupted(news)
 
     async def _pulse(self) -> None:
         """While there is sound, tell where it is; when nothing has been heard of the peer for too long, end."""
@@ -314,28 +281,11 @@ class Call:
                 return
             if self.playout.playing:
                 self._talk.report_played(position.utterance, position.played_s)
-                self._report(position.utterance)
+                self._speech.report()
             elif now_s - self._commanded_s > self._limits.idle_s and not self._talk.busy:
-                self._tell("error", message=f"nothing was said for {self._limits.idle_s:g} seconds; call again")
+                told = f"nothing was said for {self._limits.idle_s:g} seconds; call again"
+                self._tell("bye", reason="idle", message=told)
                 return
             if now_s - pinged_s >= _PING_S:
                 pinged_s = now_s
                 self._tell("ping")
-
-    def _report(self, utterance: int) -> None:
-        stages, started_s = self._stages.get(utterance), self._started_s.get(utterance)
-        ttfb_ms = ttfa_ms = None
-        if stages is not None and started_s is not None and stages.opened_s is not None:
-            ttfb_ms = round((started_s - stages.opened_s) * 1000, 1)
-            if stages.audible_s is not None and stages.first_chunk_s is not None:
-                ttfa_ms = round(ttfb_ms + max(0.0, stages.audible_s - stages.first_chunk_s) * 1000, 1)
-        self._tell(
-            "stats",
-            utterance=utterance,
-            played_ms=round(self.playout.position.played_s * 1000),
-            lead_s=round(self.playout.lead_s, 3),
-            underruns=self.playout.underruns,
-            depth=self.playout.depth,
-            ttfb_ms=ttfb_ms,
-            ttfa_ms=ttfa_ms,
-        )

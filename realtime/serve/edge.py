@@ -56,12 +56,16 @@ Converse = Callable[[Request, Wire], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class HttpRoute:
-    """Where an answer is mounted. path: may have `{names}`. open_to_all: needs no token and no loaded voice."""
+    """Where an answer is mounted.
+
+    path: may have `{names}`. open_to_all: nobody needs a token for it. needs_voice: one that is loaded.
+    """
 
     method: str
     path: str
     answer: Answer
     open_to_all: bool = False
+    needs_voice: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,9 +133,7 @@ class _File:
         self._stream = PcmStream(source_rate_hz, PcmFormat(FILE_RATE_HZ))
         self._written = _Written()
         self._form = form
-        self._container = self._av.open(
-            self._written, "w", format=form.container, options=dict(form.container_options)
-        )
+        self._container = self._av.open(self._written, "w", format=form.container, options=dict(form.container_options))
         self._track: Any = self._container.add_stream(
             form.codec, rate=FILE_RATE_HZ, layout="mono", options=dict(form.codec_options)
         )
@@ -236,9 +234,9 @@ def _load_av() -> ModuleType:
     """PyAV, which takes its time to import and not everybody installs."""
     try:
         import av
-        import av.codec
     except ImportError as error:
         raise InputError(
             "this format needs the package av, which is not installed; install it, or ask for pcm or wav"
         ) from error
-    return av
+    module: ModuleType = av
+    return module

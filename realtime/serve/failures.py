@@ -1,7 +1,9 @@
 """What goes wrong, as an answer: the one place where an exception becomes a status."""
 
+import errno
 import json
 import math
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -67,3 +69,14 @@ def failure_of(error: BaseException, request_id: str) -> Failure:
         return Failure(409, "wrong_state", str(error))
     told = f"the server failed at this request; its log tells more under {request_id}"
     return Failure(500, "internal_error", told, unexpected=True)
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> str:
+    """Why a port cannot be had, and what would do."""
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use, maybe by another voicestack; choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"port {port} on {host} needs privileges; choose one above 1023 with --port"
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return f"--host {host} is no address of this machine; use one that is, or leave it out"
+    return f"cannot listen on {host} port {port}: {error.strerror or error}"

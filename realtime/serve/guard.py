@@ -45,7 +45,11 @@ class Policy:
             raise InputError("a token must have 16 to 512 letters, digits and . _ ~ + / = -, and nothing else")
         for origin in self.origins:
             parts = urlsplit(origin)
-            if parts.scheme not in ("http", "https") or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+            if (
+                parts.scheme not in ("http", "https")
+                or not parts.hostname
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
                 raise InputError(f"an origin must look like https://example.com or http://host:port, got {origin!r}")
 
     @property
@@ -91,6 +95,10 @@ class Guard:
             self._tickets.popitem(last=False)
         return ticket
 
+    def forgive(self) -> None:
+        """Forget all wrong tokens."""
+        self._failures = _Failures(self._clock)
+
     def _check_host(self, headers: Mapping[str, str]) -> None:
         # Another site's script can call us by its own name once that resolves to us; it cannot call us by an address.
         host = headers.get("host", "")
@@ -99,8 +107,8 @@ class Guard:
             raise RefusedError(
                 421,
                 "unknown_host",
-                "this server does not go by that Host; call it by its address, or start it with --host or --allow-origin "
-                "of that name",
+                "this server does not go by that Host; call it by its address, or start it with --host or "
+                "--allow-origin of that name",
             )
 
     def _check_origin(self, headers: Mapping[str, str]) -> None:

@@ -14,7 +14,8 @@ class ServeLimits:
     message_burst: a bucket per connection. contexts: conversations on one connection. calls: WebRTC peers at once.
     send_s: for a reader to take a message. first_s: for the first message of a connection. idle_s: without a message
     while nothing is spoken. total_s: of a connection. connect_s: for an offer to become a call. gone_s: without a
-    heartbeat of a peer. drain_s: for what is being spoken at shutdown.
+    heartbeat of a peer. drain_s: for what is being spoken at shutdown. connections: WebSockets at once. stall_s: for a
+    reader of an HTTP body, which may play it as it comes, to take more of it.
     """
 
     text_chars: int = 4096
@@ -32,6 +33,8 @@ class ServeLimits:
     connect_s: float = 12.0
     gone_s: float = 6.0
     drain_s: float = 10.0
+    connections: int = 256
+    stall_s: float = 20.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 LOGGER = "voicestack"
-_BARE = re.compile(r"[\w.:/{}@+-]+")
+_BARE = re.compile(r"[\w.:/{}@+-]+", re.ASCII)
 _LONGEST = 2000
 """Characters of one value; a traceback of more has its middle left out."""
 _FIELDS = "voicestack_fields"

@@ -20,6 +20,7 @@ away sends `open` again, and is told by `opened` how the last utterance ended.
 
 import json
 import re
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -27,7 +28,7 @@ from typing import Any, Literal, get_args
 from voicestack.runtime import InputError
 
 from .limits import ServeLimits
-from .talk import Ended, Interrupted, Opened, Sound, TalkEvent
+from .talk import Ended, Interrupted, Sound, TalkEvent
 
 Kind = Literal["text", "control"]
 Form = Literal["pcm_s16le", "opus"]
@@ -256,13 +257,11 @@ class Reporter:
     def _interrupted(self, event: Interrupted) -> list[Publication]:
         by, unended = self._interrupts.pop(0) if self._interrupts else ("client", frozenset[int]())
         dropped = [self._ended(utterance, "interrupted", None) for utterance in sorted(unended & self._open)]
-        heard = event.heard
         told = self._numbered(
             "interrupted",
             by=by,
             utterance=event.utterance if event.utterance >= 0 else None,
-            played_ms=round(heard.played_ms),
-            heard=heard.text,
+            played_ms=round(event.heard.played_ms),
         )
         return [*dropped, told]
 
@@ -277,16 +276,10 @@ def presence(topics: Topics, *, online: bool) -> Publication:
     return Publication(topics.status, b"online" if online else b"offline", retain=True, content_type="text/plain")
 
 
-def is_opened(event: TalkEvent) -> bool:
-    """Whether the conversation begins."""
-    return isinstance(event, Opened)
-
-
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _shown(value: object) -> str:
-    """A stranger's value, short enough for a message."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    """A stranger's value, short enough for a message; a plain repr of a thousand lists in one another would fail."""
+    return reprlib.repr(value)

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from voicestack.runtime import Chunk
+from voicestack.runtime import Chunk, WordTiming
 
 from ..meter import mono
 
@@ -23,6 +23,8 @@ _FADE_S = 0.005
 _SETTLED_PACKETS = 25
 """After so much silence the encoder has nothing left to say, and its last packet is sent again and again."""
 _FULL_S = 2.0
+_START_S, _START_PACKETS = 0.06, 2
+"""An utterance begins when there is so much of it, or so many packets later: its first chunk may be very short."""
 
 
 class MediaClock:
@@ -77,7 +79,7 @@ class Position:
 
     utterance: int = -1
     played_s: float = 0.0
-    text: str = ""
+    words: tuple[WordTiming, ...] = ()
 
 
 @dataclass(slots=True)
@@ -128,15 +130,16 @@ class CallPlayout:
         self._silent_packets = 0
         self._fade: NDArray[np.float32] | None = None
         self._utterance, self._played_s = -1, 0.0
-        self._words: list[tuple[float, str]] = []
+        self._words: list[WordTiming] = []
         self._is_open = self._is_dry = self._is_forgiven = False
+        self._held = 0
         self._room = asyncio.Event()
         self._room.set()
 
     @property
     def position(self) -> Position:
         """What was heard of the utterance that plays, counted in packets that were sent."""
-        heard = " ".join(text for start_s, text in self._words if start_s < self._played_s)
+        heard = tuple(word for word in self._words if word.start_s < self._played_s)
         return Position(self._utterance, self._played_s, heard)
 
     @property
@@ -216,6 +219,8 @@ class CallPlayout:
             pcm[: len(self._fade)] = self._fade
             self._fade = None
             return pcm
+        if self._is_held():
+            return None
         parts: list[NDArray[np.float32]] = []
         missing = self._samples
         while missing and self._queue:
@@ -229,6 +234,16 @@ class CallPlayout:
             return None
         return np.concatenate([*parts, np.zeros(missing, np.float32)])
 
+    def _is_held(self) -> bool:
+        """Whether a new utterance waits for a little more of its sound, lest it begin with a gap."""
+        if not self._queue or self._is_open or isinstance(self._queue[-1], _Mark):
+            return False
+        if self.lead_s >= _START_S or self._held >= _START_PACKETS:
+            self._held = 0
+            return False
+        self._held += 1
+        return True
+
     def _take_from_head(self, parts: list[NDArray[np.float32]], missing: int) -> int:
         self._pass_marks()
         if not self._queue:
@@ -239,7 +254,7 @@ class CallPlayout:
         if head.utterance != self._utterance:
             self._begin(head.utterance)
         if not head.taken:
-            self._words += [(word.start_s, word.text) for word in head.chunk.words]
+            self._words += head.chunk.words
         part = head.pcm[head.taken : head.taken + missing]
         depths = head.chunk.depths
         if depths:

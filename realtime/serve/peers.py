@@ -3,14 +3,14 @@
 import asyncio
 import json
 import logging
-import math
 from collections.abc import Sequence
 
-from voicestack.runtime import CapacityError, InputError, VoicestackError
+from voicestack.runtime import CapacityError, VoicestackError
 
 from .call import Assistant, Call, Connect
 from .edge import Reply, Request
 from .encoders import OpusPackets
+from .failures import RefusedError, failure_of
 from .sdp import read_offer
 from .service import Service
 
@@ -40,29 +40,19 @@ class Peers:
 
     async def offer(self, request: Request) -> Reply:
         """Answer POST /offer: JSON `{"type": "offer", "sdp": "..."}` in, the same with `answer` out."""
-        if self._connect is None:
-            return _refusal(501, "calls need the packages aiortc and av; pip install 'voicestack[webrtc]'")
         try:
-            offer = read_offer(request.body)
-            call, running = self._begin(offer)
-        except InputError as error:
-            return _refusal(400, str(error))
-        except CapacityError as error:
-            return _busy(error)
-        try:
-            return _reply(200, {"type": "answer", "sdp": await asyncio.shield(call.answered)})
-        except InputError as error:
-            return _refusal(400, str(error))
-        except CapacityError as error:
-            return _busy(error)
-        except TimeoutError:
-            return _busy(CapacityError("no room came free in time; call again", _RETRY_S))
-        except asyncio.CancelledError:
-            # Who asked has left, or the call fell to pieces before it was one.
-            running.cancel()
-            if call.answered.cancelled():
-                return _refusal(500, "the call could not be set up; the server's log says why")
-            raise
+            call, running = self._begin(read_offer(request.body))
+            try:
+                sdp = await asyncio.shield(call.answered)
+            except asyncio.CancelledError:
+                # Who asked has left, or the call fell to pieces before it was one.
+                running.cancel()
+                if not call.answered.cancelled():
+                    raise
+                raise CapacityError("the call could not be set up; call again", _RETRY_S) from None
+        except VoicestackError as error:
+            return failure_of(error, "").reply()
+        return Reply(body=json.dumps({"type": "answer", "sdp": sdp}).encode())
 
     async def aclose(self) -> None:
         """End all calls, and take no more."""
@@ -72,12 +62,12 @@ class Peers:
         await asyncio.gather(*self._calls.values(), return_exceptions=True)
 
     def _begin(self, offer: str) -> tuple[Call, asyncio.Task[None]]:
+        if self._connect is None:
+            raise RefusedError(501, "no_webrtc", "calls need more packages: pip install 'voicestack[webrtc]'")
         if self._closing:
-            raise CapacityError("the server is shutting down; call another")
+            raise CapacityError("the server is shutting down; call another", _RETRY_S)
         if len(self._calls) >= self._service.limits.calls:
             raise CapacityError(f"{len(self._calls)} calls are open and no more may be; call again later", _RETRY_S)
-        if self._connect is None:  # pragma: no cover  # `offer` has asked
-            raise InputError("no calls are possible here")
         call = Call(self._service, self._connect, OpusPackets, ice_servers=self._ice_servers, assistant=self._assistant)
         task = asyncio.create_task(call.run(offer), name="voicestack-call")
         self._calls[call] = task
@@ -86,6 +76,8 @@ class Peers:
 
     def _over(self, call: Call, task: asyncio.Task[None]) -> None:
         del self._calls[call]
+        # A task that is cancelled before its first step has nobody waiting told.
+        call.answered.cancel()
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, VoicestackError):
             _log.error("a call failed", exc_info=error)
 
@@ -97,16 +89,3 @@ def _connector() -> Connect | None:
     except ImportError:
         return None
     return Peer
-
-
-def _reply(status: int, content: dict[str, object], headers: dict[str, str] | None = None) -> Reply:
-    return Reply(status, json.dumps(content).encode(), headers=headers or {})
-
-
-def _refusal(status: int, message: str, headers: dict[str, str] | None = None) -> Reply:
-    kind = "invalid_request_error" if status == 400 else "server_error" if status >= 500 else "rate_limit_error"
-    return _reply(status, {"error": {"message": message, "type": kind, "param": None, "code": None}}, headers)
-
-
-def _busy(error: CapacityError) -> Reply:
-    return _refusal(429, str(error), {"retry-after": str(math.ceil(error.retry_after_s or _RETRY_S))})

@@ -59,6 +59,8 @@ def _check_media(session: list[str], media: list[list[str]]) -> None:
     kinds = [lines[0].removeprefix("m=").split(" ")[0] for lines in media]
     if len(media) > MAX_MEDIA:
         raise InputError(f"an offer may have {MAX_MEDIA} media, this one has {len(media)}")
+    if not {"audio", "video", "application"}.issuperset(kinds):
+        raise InputError("an offer may have audio, video and application media only")
     if kinds.count("audio") != 1:
         raise InputError(f"an offer needs one audio medium to be heard on, this one has {kinds.count('audio')}")
     if kinds.count("application") != 1:
@@ -68,10 +70,22 @@ def _check_media(session: list[str], media: list[list[str]]) -> None:
         raise InputError("the sound is Opus; the offer's audio medium must accept opus/48000")
     if "a=inactive" in audio or "a=sendonly" in audio:
         raise InputError("the offer's audio medium must be recvonly (or sendrecv): speech is sent to it")
+    _check_bundle(session, media)
     for kind, lines in zip(kinds, media, strict=True):
         for attribute, why in (("fingerprint", "encrypted"), ("ice-ufrag", "reached"), ("ice-pwd", "reached")):
             if not any(line.startswith(f"a={attribute}:") for line in (*session, *lines)):
                 raise InputError(f"the offer's {kind} medium has no {attribute}, without which it cannot be {why}")
+
+
+def _check_bundle(session: list[str], media: list[list[str]]) -> None:
+    """All media must share one connection: a group that names others would leave it in pieces."""
+    named = [[line.removeprefix("a=mid:") for line in lines if line.startswith("a=mid:")] for lines in media]
+    mids = [mid for names in named for mid in names]
+    groups = [line.split() for line in session if line.startswith("a=group:")]
+    if any(len(names) != 1 for names in named) or len(set(mids)) != len(mids) or "" in mids:
+        raise InputError("each medium of an offer needs one mid, different from the others'")
+    if len(groups) != 1 or groups[0][0] != "a=group:BUNDLE" or sorted(groups[0][1:]) != sorted(mids):
+        raise InputError(f"an offer must bundle its media, as in a=group:BUNDLE {' '.join(mids)}")
 
 
 def _kept(lines: list[str]) -> Iterator[str]:

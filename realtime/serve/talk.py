@@ -6,7 +6,6 @@ stale can follow what says that an utterance is over.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -237,8 +236,10 @@ class Talk:
                     await self._emit(Sound(pending.number, chunk))
         finally:
             writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
+            # Unlike awaiting it, this lets a cancellation of the conversation itself through.
+            await asyncio.wait({writer})
+        if not writer.cancelled():
+            writer.result()  # raises what it failed with
         ending = Ending.FAILED if error is not None else session.ending or Ending.FINISHED
         complete = self._take_back(pending)
         reason = None if error is None else str(error)

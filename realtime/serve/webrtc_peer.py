@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
@@ -76,9 +75,12 @@ class Peer:
     async def close(self) -> None:
         """Give all it holds back."""
         self._lost()
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_CLOSE_S):
                 await self._connection.close()
+        except Exception:
+            # What was left half made by a strange offer may not know how to be unmade.
+            _log.warning("a connection could not be closed in order", exc_info=True)
 
     def _state_changed(self) -> None:
         if self._connection.connectionState in ("failed", "closed"):

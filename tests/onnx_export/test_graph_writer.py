@@ -2,10 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from voicestack.onnx_export.graph_writer import GraphWriter, WeightFile, rounded
+from voicestack.onnx_export.graph_writer import GraphWriter, WeightFile, byte_rows, rounded
 
 
 def table(rows: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -54,6 +55,34 @@ def test_a_weight_used_twice_is_one_initialiser() -> None:
     assert len(model.graph.initializer) == 1
     assert [node.op_type for node in model.graph.node].count("Cast") == 1
     assert model.graph.initializer[0].data_location == TensorProto.EXTERNAL
+
+
+def test_a_table_in_bytes_is_near_the_table_and_rounds_to_itself() -> None:
+    """A row errs by less than half a step of its largest value, one of zeros not at all; once more changes nothing."""
+    whole = table(1)[0] * np.logspace(-3, 3, 40, dtype=np.float32)[:, None]
+    whole[7] = 0
+    once = rounded({"text_table.weight": whole})["text_table.weight"]
+    steps = np.abs(whole).max(1, keepdims=True) / 127
+    assert (np.abs(once - whole) <= 0.51 * steps + np.abs(whole) * 2**-11).all()
+    assert (rounded({"text_table.weight": once})["text_table.weight"] == once).all()
+    rows, scales = byte_rows(once)
+    assert (rows * scales.astype(np.float32) == once).all()
+
+
+def test_rows_gathered_from_bytes_are_those_of_the_rounded_table(tmp_path: Path) -> None:
+    """ONNX Runtime gives the rows that `rounded` says; the file holds a byte a weight, and a scale a row."""
+    whole = rounded({"text_table.weight": np.tile(table(1)[0], (20, 1))})["text_table.weight"]
+    shared = WeightFile()
+    g = GraphWriter("g", shared, "weights.bin")
+    rows = g.input("rows", TensorProto.INT64, ["batch", 2])
+    g.output("y", g.gather_bytes("text_table.weight", whole, rows), TensorProto.FLOAT, ["batch", 2, 16])
+    onnx.save(g.model(), tmp_path / "g.onnx")
+    shared.save(tmp_path / "weights.bin")
+    assert (tmp_path / "weights.bin").stat().st_size == whole.size + len(whole) * 2
+    session = onnxruntime.InferenceSession(tmp_path / "g.onnx", providers=["CPUExecutionProvider"])
+    picked = np.array([[3, 799], [0, 41]])
+    (made,) = session.run(None, {"rows": picked})
+    assert (made == whole[picked]).all()
 
 
 def test_a_scalar_stays_a_scalar() -> None:

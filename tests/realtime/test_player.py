@@ -123,6 +123,81 @@ def test_what_was_played_of_a_chunk_is_not_unplayed() -> None:
     np.testing.assert_array_equal(np.concatenate(bench.player.unplayed()), hum(3 * BLOCK)[BLOCK:])
 
 
+def test_a_barge_in_silences_the_card_with_its_next_block() -> None:
+    """What was not taken is dropped, the silence is no underrun, and what is written next is played at once."""
+    bench = Bench()
+    bench.player.write(hum(5 * BLOCK))
+    bench.play(2)
+    bench.player.flush()
+    bench.play(2)
+    bench.player.write(hum(BLOCK, 0.25))
+    bench.play()
+    expected = [hum(2 * BLOCK), np.zeros(2 * BLOCK, np.float32), hum(BLOCK, 0.25)]
+    np.testing.assert_array_equal(np.concatenate(bench.heard), np.concatenate(expected))
+    assert bench.player.underruns == 0
+    assert bench.player.written_s == pytest.approx(3 * BLOCK / RATE_HZ)
+
+
+def test_what_was_heard_is_what_the_card_has_let_out() -> None:
+    """It plays two blocks late: those it was given last count as heard when as much silence has followed."""
+    bench = Bench()
+    bench.card.late_s = 2 * BLOCK / RATE_HZ
+    bench.player.write(hum(4 * BLOCK))
+    heard = []
+    for _ in range(8):
+        bench.play()
+        heard.append(round(bench.player.played_s * RATE_HZ / BLOCK))
+    assert heard == [0, 0, 0, 1, 2, 3, 4, 4]
+    assert bench.player.written_s == pytest.approx(4 * BLOCK / RATE_HZ)
+
+
+class RefusalError(Exception):
+    pass
+
+
+class OneRateLibrary:
+    """sounddevice on a card that plays at one rate only, and may say that it likes another."""
+
+    PortAudioError = RefusalError
+
+    def __init__(self, rate_hz: int, says_hz: int | None = None) -> None:
+        self.rate_hz, self.says_hz = rate_hz, says_hz or rate_hz
+        self.callback: Callback
+
+    def query_devices(self, device: None, kind: str) -> dict[str, float]:
+        return {"default_samplerate": float(self.says_hz)}
+
+    def OutputStream(self, *, samplerate: int, callback: Callback, **_: object) -> SimpleNamespace:  # noqa: N802
+        if samplerate != self.rate_hz:
+            raise RefusalError("Invalid sample rate")
+        self.callback = callback
+        return SimpleNamespace(active=True, start=lambda: None, stop=lambda: None, close=lambda: None)
+
+
+def test_a_card_that_refuses_the_rate_is_played_at_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same sound, in twice as many samples."""
+    pytest.importorskip("soxr")
+    library = OneRateLibrary(2 * RATE_HZ)
+    monkeypatch.setattr(importlib, "import_module", lambda _: library)
+    player = open_player(RATE_HZ, lambda: True)
+    player.write(hum(4 * BLOCK))
+    out = np.zeros((300, 1), np.float32)
+    heard = []
+    for _ in range(12):
+        library.callback(out, 300, SimpleNamespace(currentTime=0.0, outputBufferDacTime=0.0), None)
+        heard.append(out[:, 0].copy())
+    sound = np.concatenate(heard)[::2]
+    np.testing.assert_allclose(sound[10:1700], hum(4 * BLOCK)[10:1700], atol=0.03)
+
+
+def test_a_card_that_plays_nothing_we_can_make_is_told_by_its_first_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rate of the voice is what was asked for."""
+    library = OneRateLibrary(44_100, says_hz=16_000)
+    monkeypatch.setattr(importlib, "import_module", lambda _: library)
+    with pytest.raises(NoSoundCardError, match="no sound card answers: Invalid sample rate"):
+        open_player(RATE_HZ, lambda: False)
+
+
 @pytest.mark.parametrize("call", ["start", "stop", "active"])
 def test_every_failure_of_the_library_is_a_missing_sound_card(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that is busy at the start or gone later is no traceback, and it can still be closed."""

@@ -1,0 +1,121 @@
+"""What a peer is told of the speech it hears: each thing when it is heard, not when it is made."""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from ..outlet import Ending
+from ..stages import Stages
+from .call_messages import stacks_event, words_event, words_of
+from .opus_track import CallPlayout, Position
+from .talk import Ended, Interrupted, Sound
+
+
+class Tell(Protocol):
+    """Sends an event to the peer, if it is still there."""
+
+    def __call__(self, kind: str, **fields: object) -> None:
+        """Args: fields that are None are left out."""
+        ...
+
+
+class CallSpeech:
+    """Puts the sound of a conversation into a playout, and tells where it is."""
+
+    def __init__(
+        self, playout: CallPlayout, tell: Tell, send: Callable[[str], None], clock: Callable[[], float]
+    ) -> None:
+        """Args: send takes an event that is written already."""
+        self._playout, self._tell, self._send, self._clock = playout, tell, send, clock
+        self._stages: dict[int, Stages] = {}
+        self._started_s: dict[int, float] = {}
+        # What had been heard when each interruption came that was not acknowledged yet; None finishes the word.
+        self._interruptions: deque[Position | None] = deque()
+
+    async def sound(self, sound: Sound, stages: Stages) -> None:
+        """A piece was made; waits while enough of them wait to be heard."""
+        if self._falls_silent:
+            return
+        utterance, chunk = sound.utterance, sound.chunk
+        self._stages.setdefault(utterance, stages)
+        self._playout.put(utterance, chunk)
+        for message in (words_event(utterance, chunk), stacks_event(utterance, chunk)):
+            if message is not None:
+                self._send(message)
+        await self._playout.room()
+
+    def started(self, utterance: int) -> None:
+        """The first packet of an utterance is being sent."""
+        self._started_s[utterance] = self._clock()
+        self._tell("speech.started", utterance=utterance)
+        self.report()
+
+    def ended(self, news: Ended) -> None:
+        """All of an utterance was made."""
+        if not self._falls_silent and news.ending is not Ending.INTERRUPTED:
+            told = partial(self._told_end, news.utterance, news.ending, news.error)
+            self._playout.mark(told, ends=news.utterance)
+
+    def interrupt(self, *, finish_word: bool) -> Position:
+        """Fall silent, at once unless the word is to be finished; returns what was heard so far."""
+        position = self._playout.position if finish_word else self._playout.clear()
+        self._interruptions.append(None if finish_word else position)
+        return position
+
+    def interrupted(self, news: Interrupted) -> None:
+        """Nothing more of what was interrupted will come."""
+        position = self._interruptions.popleft()
+        if position is not None:
+            self._told_interruption(position)
+            return
+        playing = self._playout.position.utterance
+        self._playout.cut(news.heard.played_s if news.utterance == playing else self._playout.word_end_s())
+        self._playout.mark(lambda: self._told_interruption(self._playout.position), ends=playing)
+
+    def report(self) -> None:
+        """Tell where the sound is."""
+        playout, position = self._playout, self._playout.position
+        self._tell(
+            "stats",
+            utterance=position.utterance,
+            played_ms=round(position.played_s * 1000),
+            lead_s=round(playout.lead_s, 3),
+            underruns=playout.underruns,
+            depth=playout.depth,
+            **_waited(self._stages.get(position.utterance), self._started_s.get(position.utterance)),
+        )
+
+    @property
+    def _falls_silent(self) -> bool:
+        """Whether what still comes is of an utterance that was interrupted."""
+        return any(position is not None for position in self._interruptions)
+
+    def _told_end(self, utterance: int, ending: Ending, error: str | None = None) -> None:
+        position = self._playout.position
+        audio_s = round(position.played_s, 3) if position.utterance == utterance else 0.0
+        if position.utterance == utterance:
+            self.report()
+        waited = _waited(self._stages.pop(utterance, None), self._started_s.pop(utterance, None))
+        self._tell("speech.ended", utterance=utterance, ending=ending, audio_s=audio_s, **waited, error=error)
+
+    def _told_interruption(self, position: Position) -> None:
+        for utterance in sorted(self._stages):
+            self._told_end(utterance, Ending.INTERRUPTED)
+        self._tell(
+            "interrupted",
+            utterance=None if position.utterance < 0 else position.utterance,
+            played_ms=round(position.played_s * 1000),
+            words=words_of(position.words),
+        )
+
+
+def _waited(stages: Stages | None, started_s: float | None) -> dict[str, float]:
+    """From the first text to the first packet of speech, and to the first that can be heard."""
+    if stages is None or started_s is None or stages.opened_s is None:
+        return {}
+    ttfb_s = started_s - stages.opened_s
+    if stages.audible_s is None or stages.first_chunk_s is None:
+        return {"ttfb_ms": round(ttfb_s * 1000, 1)}
+    silence_s = max(0.0, stages.audible_s - stages.first_chunk_s)
+    return {"ttfb_ms": round(ttfb_s * 1000, 1), "ttfa_ms": round((ttfb_s + silence_s) * 1000, 1)}

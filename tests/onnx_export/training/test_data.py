@@ -1,0 +1,64 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+
+from voicestack.onnx_export.training import data
+from voicestack.onnx_export.training.paths import EVERYDAY, LEXICON
+from voicestack.onnx_export.training.teacher import Speech, SpokenWord
+from voicestack.runtime.text import Lexicon
+
+
+class Mute:
+    """A teacher that says nothing, and remembers the rates it was asked for."""
+
+    def __init__(self) -> None:
+        self.scales: list[float] = []
+
+    def speak(self, words: list[SpokenWord], *, length_scale: float = 1.0) -> Speech:
+        self.scales.append(length_scale)
+        return Speech(np.zeros(len(words), np.int16), [0.0])
+
+
+@pytest.fixture(scope="module")
+def sources() -> data._Sources:
+    sentences = [f"The {noun} is {word}." for noun in ("garden", "window") for word in ("open", "green") for _ in "ab"]
+    return data._Sources(Lexicon.load(LEXICON), sentences)
+
+
+def shard(number: int, sources: data._Sources, teacher: Mute | None = None) -> Iterator[data.Utterance]:
+    return data._speak_shard(teacher or Mute(), number, sources)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [3, 200])
+def test_a_shard_depends_on_its_number_alone(number: int, sources: data._Sources) -> None:
+    """It is the same whatever was made before it, and another number makes another."""
+    texts = [[u.text for u in shard(place, sources)] for place in (number, number + 1, number)]
+    assert texts[0] == texts[2] != texts[1]
+    assert len(texts[0]) > data.UTTERANCES_PER_SHARD - 5  # What is held out by chance is left out.
+
+
+def test_later_shards_are_mostly_what_an_assistant_says(sources: data._Sources) -> None:
+    """At most a third of their utterances are of the corpus, and the teacher speaks at many rates."""
+    teacher = Mute()
+    utterances = list(shard(200, sources, teacher))
+    assert sum(u.text in sources.sentences for u in utterances) < 40
+    assert teacher.scales.count(1.0) > 30
+    assert min(teacher.scales) < 0.85
+    assert max(teacher.scales) > 1.25
+
+
+def test_held_out_sentences_are_never_spoken() -> None:
+    """Not even when they come as corpus sentences, with other marks."""
+    lines = [line.rstrip(".?!") + "!" for line in EVERYDAY.read_text("utf-8").splitlines() if line.isascii()]
+    plain = [line for line in lines if not any(char.isdigit() for char in line) and "$" not in line]
+    sources = data._Sources(Lexicon.load(LEXICON), plain)
+    assert not {u.text for number in (3, 200) for u in shard(number, sources)} & set(plain)
+
+
+def test_common_words_are_those_that_come_up_often(sources: data._Sources) -> None:
+    """A word said four times is common, one said twice is not."""
+    assert sources.common == ["garden", "green", "is", "open", "the", "window"]
+    assert data._Sources(sources.lexicon, sources.sentences[:3]).common == []

@@ -1,0 +1,472 @@
+"""Devices over a broker in memory."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import fuzz_mqtt
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mqtt_fakes import Device, FakeBroker, devices
+from scripted_worker import FRAME, RATE, ScriptedWorker
+
+from voicestack.realtime.scheduler import Limits
+from voicestack.realtime.serve.limits import ServeLimits
+from voicestack.realtime.serve.mqtt_core import Open, Say, Topics, read_command
+from voicestack.realtime.serve.mqtt_pieces import PcmPieces
+from voicestack.realtime.serve.mqtt_session import Bucket
+from voicestack.realtime.serve.mqtt_uplink import Backoff, BrokerAddress
+from voicestack.realtime.serve.service import Service
+from voicestack.realtime.voice import Voice, VoiceConfig
+from voicestack.runtime import InputError
+
+LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+
+
+def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """An async test without a plugin; it leaves no task behind."""
+
+    def wrapped() -> None:
+        async def body() -> None:
+            async with asyncio.timeout(30):
+                await test()
+            assert len(asyncio.all_tasks()) == 1
+
+        asyncio.run(body())
+
+    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
+    return wrapped
+
+
+@asynccontextmanager
+async def served(
+    limits: ServeLimits | None = None, worker: ScriptedWorker | None = None, *, fast: bool = True, sessions: int = 64
+) -> AsyncIterator[FakeBroker]:
+    """Fast as if listeners were far behind, so that nothing waits for real time to pass; else paced."""
+    worker = worker or ScriptedWorker()
+    lead_s, queue_s = ((50.0, 60.0), 100.0) if fast else ((0.2, 0.4), 1.0)
+    config = VoiceConfig(lead_s=lead_s, queue_s=queue_s, limits=Limits(), max_sessions=sessions)
+    async with (
+        Voice.load(open_worker=lambda: worker, config=config) as voice,
+        devices(Service(voice, "scripted", limits or ServeLimits())) as broker,
+    ):
+        yield broker
+
+
+def samples(device: Device, utterance: int) -> int:
+    return sum(len(publication.payload) for publication in device.audio(utterance)) // 2
+
+
+@run
+async def test_a_device_hears_what_it_says() -> None:
+    """Text in pieces is one utterance: opened, its words and its sound, whole and in order, and one end."""
+    async with served() as broker:
+        device = Device(broker)
+        for piece in ("hello ", "the", "re"):
+            device.text(piece)
+        device.control("flush")
+        ended = await device.hears("ended")
+        sound = device.audio(0)
+        assert [event["n"] for event in device.events] == list(range(len(device.events)))
+        assert device.events[0]["type"] == "opened"
+        assert [word["text"] for event in device.of("words") for word in event["words"]] == ["hello", "there"]
+        assert samples(device, 0) == len("hello there") * FRAME
+        assert [int(dict(each.properties)["sequence"]) for each in sound] == list(range(len(sound)))
+        assert ended["messages"] == len(sound)
+        assert ended["ending"] == "finished"
+
+
+@run
+async def test_sound_may_be_lost_and_events_may_not() -> None:
+    """Sound has QoS 0, expires, and says what it is; events have QoS 1; neither is kept by the broker."""
+    async with served() as broker:
+        device = Device(broker)
+        device.say("hello")
+        await device.hears("ended")
+        assert {(each.qos, each.retain, each.expiry_s) for each in device.audio()} == {(0, False, 2)}
+        assert device.audio()[0].content_type == f"audio/L16;rate={RATE};endianness=little-endian"
+        kept = [each for each in broker.published if each.retain]
+        assert [(each.topic, each.payload) for each in kept] == [("voicestack/status", b"online")]
+        assert all(each.qos == 1 for each in broker.published if each.topic.endswith("/event"))
+
+
+@pytest.mark.parametrize("chunk_ms", [20, 40, 80])
+def test_a_device_chooses_its_sound(chunk_ms: int) -> None:
+    """With `open` it asks for a rate and a length, and no message is longer."""
+
+    @run
+    async def choose() -> None:
+        async with served() as broker:
+            device = Device(broker)
+            device.control("open", sample_rate=16_000, chunk_ms=chunk_ms, depth=8)
+            opened = await device.hears("opened")
+            assert (opened["sample_rate"], opened["chunk_ms"], opened["format"]) == (16_000, chunk_ms, "pcm_s16le")
+            device.say("hello")
+            await device.hears("ended")
+            sizes = [len(each.payload) for each in device.audio()]
+            assert set(sizes[:-1]) == {32 * chunk_ms}
+            assert sizes[-1] <= 32 * chunk_ms
+            assert sum(sizes) / 2 == pytest.approx(5 * FRAME * 16_000 / RATE, abs=20)
+
+    choose()
+
+
+@run
+async def test_a_device_may_have_opus() -> None:
+    """A message is one packet of 20 ms."""
+    pytest.importorskip("av")
+    async with served() as broker:
+        device = Device(broker)
+        device.control("open", format="opus")
+        device.say("hello")
+        assert (await device.hears("ended"))["messages"] == 5 * 4
+        assert {each.content_type for each in device.audio()} == {"audio/opus"}
+        assert all(0 < len(each.payload) < 400 for each in device.audio())
+
+
+@run
+async def test_an_interruption_ends_what_is_spoken_and_what_waits() -> None:
+    """Both have one end, the answer tells what was played, and nothing of them is heard behind it."""
+    async with served(fast=False) as broker:
+        device = Device(broker)
+        device.say(LONG)
+        device.say("and this waits")
+        await device.hears_sound(3)
+        device.control("interrupt")
+        told = await device.hears("interrupted")
+        kinds = [event["type"] for event in device.events if event["type"] in ("ended", "interrupted")]
+        assert kinds == ["ended", "ended", "interrupted"]
+        assert [(event["utterance"], event["ending"]) for event in device.of("ended")] == [
+            (0, "interrupted"),
+            (1, "interrupted"),
+        ]
+        assert (told["by"], told["utterance"]) == ("client", 0)
+        assert 0 <= told["played_ms"] < len(LONG) * 80
+        count = len(device.audio())
+        device.say("go on")
+        await device.hears("ended", 3)
+        assert device.audio(2)
+        assert len(device.audio()) == count + len(device.audio(2))
+
+
+@run
+async def test_two_devices_do_not_hear_each_other() -> None:
+    """Each gets its own words, while the other is interrupted."""
+    async with served() as broker:
+        kitchen, hall = Device(broker, "kitchen"), Device(broker, "hall")
+        kitchen.text("apples and pears")
+        hall.say("hello there")
+        await hall.hears("ended")
+        kitchen.control("interrupt")
+        await kitchen.hears("interrupted")
+        assert [word["text"] for event in hall.of("words") for word in event["words"]] == ["hello", "there"]
+        assert samples(hall, 0) == len("hello there") * FRAME
+        assert not hall.of("interrupted")
+
+
+@run
+async def test_a_broker_that_is_killed_costs_one_utterance_and_no_event() -> None:
+    """It is interrupted, has one end, told after the restart, and the session goes on."""
+    async with served(fast=False) as broker:
+        device = Device(broker)
+        device.say(LONG)
+        device.say("this waits")
+        await device.hears_sound(3)
+        broker.kill()
+        await asyncio.sleep(0.1)
+        before = len(broker.published)
+        broker.restart()
+        await broker.connected(2)
+        await device.hears("interrupted")
+        after = [json.loads(each.payload) for each in broker.published[before:] if each.topic.endswith("/event")]
+        assert [(event["type"], event["utterance"]) for event in after if event["type"] != "words"] == [
+            ("ended", 0),
+            ("ended", 1),
+            ("interrupted", 0),
+        ]
+        assert after[-1]["by"] == "broker"
+        device.say("hello")
+        assert (await device.hears("ended", 3))["ending"] == "finished"
+        assert samples(device, 2) == 5 * FRAME
+        numbers = [event["n"] for event in device.events]
+        assert numbers == list(range(len(numbers)))
+
+
+@run
+async def test_a_broker_that_was_away_between_utterances_costs_nothing() -> None:
+    """What was not being spoken is not interrupted, and a device that opens again is told how the last one ended."""
+    async with served() as broker:
+        device = Device(broker)
+        device.say("hello")
+        await device.hears("ended")
+        broker.kill()
+        broker.restart()
+        await broker.connected(2)
+        device.control("open")
+        assert (await device.hears("opened", 2))["last"] == {"utterance": 0, "ending": "finished"}
+        device.say("again")
+        await device.hears("ended", 2)
+        assert not device.of("interrupted")
+
+
+@run
+async def test_an_event_whose_confirmation_is_lost_comes_again_under_its_number() -> None:
+    """So that its reader can tell the two from one another."""
+    async with served() as broker:
+        losses = iter([True])
+        broker.loses_confirmation = lambda each: b'"ended"' in each.payload and next(losses, False)
+        device = Device(broker)
+        device.say("hello")
+        await device.hears("ended")
+        broker.restart()
+        await device.hears("ended", 2)
+        first, second = device.of("ended")
+        assert first == second
+        assert broker.connections == 2
+
+
+@run
+async def test_a_broker_that_stalls_slows_the_speech_down() -> None:
+    """What waits for it is bounded by a session's queue, whatever there is to say."""
+    worker = ScriptedWorker()
+    async with served(worker=worker, fast=False) as broker:
+        device = Device(broker)
+        device.say("x" * 4000)
+        await device.hears_sound(3)
+        broker.takes.clear()
+        heard = len(device.audio())
+        await asyncio.sleep(0.4)
+        (spoken,) = worker.open.values()
+        assert spoken.made < heard + 40
+        broker.takes.set()
+        await device.hears_sound(heard + 1)
+
+
+@run
+async def test_who_finds_no_room_is_told_when_to_come_again() -> None:
+    """The utterance ends, the session is closed, and its name is free again."""
+    async with served(sessions=1) as broker:
+        kitchen, hall = Device(broker, "kitchen"), Device(broker, "hall")
+        kitchen.text("hello")
+        await kitchen.hears("opened")
+        hall.say("hello")
+        closed = await hall.hears("closed")
+        assert closed["reason"] == "full"
+        assert hall.of("error")[0]["retry_after_s"] > 0
+        assert [event["ending"] for event in hall.of("ended")] == ["closed"]
+        kitchen.control("close")
+        assert (await kitchen.hears("closed"))["reason"] == "asked"
+        hall.say("hello")
+        await hall.hears("opened")
+
+
+@run
+async def test_a_session_that_is_not_used_is_closed() -> None:
+    """After a while without a message, but not while it speaks."""
+    async with served(ServeLimits(idle_s=0.2), fast=False) as broker:
+        device = Device(broker)
+        device.say("one two three four five")
+        assert (await device.hears("closed"))["reason"] == "idle"
+        assert device.of("ended")[0]["ending"] == "finished"
+
+
+@run
+async def test_a_session_does_not_last_for_ever() -> None:
+    """What is being spoken when its time is over has an end."""
+    async with served(ServeLimits(total_s=0.3, idle_s=0.4), fast=False) as broker:
+        device = Device(broker)
+        device.say(LONG)
+        assert (await device.hears("closed"))["reason"] == "total"
+        assert [event["ending"] for event in device.of("ended")] == ["closed"]
+
+
+@run
+async def test_what_comes_while_a_session_closes_begins_the_next() -> None:
+    """No text is lost between `close` and `closed`."""
+    async with served() as broker:
+        device = Device(broker)
+        device.say("hello")
+        await device.hears("ended")
+        broker.takes.clear()
+        device.control("close")
+        await asyncio.sleep(0.05)
+        device.say("again")
+        await asyncio.sleep(0.05)
+        broker.takes.set()
+        await device.hears("ended", 2)
+        assert len(device.of("opened")) == 2
+
+
+@run
+async def test_the_server_says_goodbye() -> None:
+    """Devices are told, each utterance ends, and the status says that nobody is there."""
+    async with served(fast=False) as broker:
+        device = Device(broker)
+        device.say(LONG)
+        await device.hears_sound()
+    assert device.of("closed")[0]["reason"] == "shutdown"
+    assert len(device.of("ended")) == 1
+    assert (broker.published[-1].payload, broker.published[-1].retain) == (b"offline", True)
+
+
+@run
+async def test_what_a_broker_kept_is_not_said() -> None:
+    """A retained text would be spoken again after every restart."""
+    async with served() as broker:
+        broker.send("voicestack/kitchen/text", "boo", retained=True)
+        device = Device(broker)
+        device.say("hello")
+        await device.hears("ended")
+        assert samples(device, 0) == 5 * FRAME
+
+
+@run
+async def test_who_sends_too_much_is_told_once() -> None:
+    """Messages over the bound are dropped, and others are served meanwhile."""
+    async with served(ServeLimits(messages_per_s=0.001, message_burst=10)) as broker:
+        device, other = Device(broker), Device(broker, "hall")
+        for _ in range(50):
+            device.text("a")
+        other.say("hello")
+        await other.hears("ended")
+        assert ["too many" in event["message"] for event in device.of("error")] == [True]
+
+
+@run
+async def test_what_is_wrong_is_answered() -> None:
+    """An error says what and how to mend it, and the session goes on."""
+    async with served() as broker:
+        device = Device(broker)
+        device.control("flush")
+        assert "no session is open" in (await device.hears("error"))["message"]
+        device.control("open", depth=3)
+        assert "depth" in (await device.hears("error", 2))["message"]
+        device.text("hello")
+        device.text(b"\xff")
+        assert "UTF-8" in (await device.hears("error", 3))["message"]
+        device.text("x" * 5000)
+        assert "characters" in (await device.hears("error", 4))["message"]
+        device.control("open", chunk_ms=20)
+        assert "another form" in (await device.hears("error", 5))["message"]
+        device.control("flush")
+        await device.hears("ended")
+        assert samples(device, 0) == 5 * FRAME
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["", "a", "voicestack/text", "voicestack/a/b/text", "voicestack/a b/text", "voicestack/+/text", "voicestack//text",
+     "voicestack/a/audio", f"voicestack/{'a' * 65}/text", "other/a/text", "voicestack/a/text/"],
+)  # fmt: skip
+def test_topics_of_others_are_left_alone(topic: str) -> None:
+    """An id is letters, digits, - and _, so that it cannot name another's topic."""
+    assert Topics("voicestack").read(topic) is None
+
+
+@given(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True))
+def test_a_topic_that_is_written_can_be_read(session: str) -> None:
+    """Under any prefix of words."""
+    assert Topics("home/speech").read(f"home/speech/{session}/control") == (session, "control")
+
+
+@pytest.mark.parametrize("prefix", ["", "a/", "/a", "a//b", "a+", "#", "$SYS", "a b", "a" * 129])
+def test_a_prefix_is_words(prefix: str) -> None:
+    """A wildcard in it would subscribe to the topics of others."""
+    with pytest.raises(InputError, match="prefix"):
+        Topics(prefix)
+
+
+@pytest.mark.parametrize(
+    ("payload", "match"),
+    [
+        ("", "not JSON"),
+        ("[" * 60_000, "not JSON"),
+        ("[]", "JSON object"),
+        ("{}", "type must be"),
+        ('{"type": ["flush"]}', "type must be"),
+        ('{"type": "flush", "now": 1}', "no 'now'"),
+        ('{"type": "open", "format": "mp3"}', "format must be"),
+        ('{"type": "open", "chunk_ms": true}', "chunk_ms"),
+        ('{"type": "open", "chunk_ms": 20.0}', "chunk_ms"),
+        ('{"type": "open", "format": "opus", "chunk_ms": 80}', "chunk_ms"),
+        ('{"type": "open", "sample_rate": 7999}', "sample_rate"),
+        ('{"type": "open", "depth": "8"}', "depth"),
+    ],
+)
+def test_a_control_message_that_is_wrong_is_refused(payload: str, match: str) -> None:
+    """The message says which field, and what would do."""
+    with pytest.raises(InputError, match=match):
+        read_command("control", payload.encode(), ServeLimits())
+
+
+def test_a_control_message_may_leave_things_open() -> None:
+    """Null is as good as nothing."""
+    payload = b'{"type": "open", "format": null, "sample_rate": 16000}'
+    assert read_command("control", payload, ServeLimits()) == Open(sample_rate_hz=16_000)
+    assert read_command("text", "Grüße".encode(), ServeLimits()) == Say("Grüße")
+
+
+@given(
+    cuts=st.lists(st.integers(0, 3000), max_size=8),
+    rate=st.sampled_from([8000, 16_000, 24_000]),
+    chunk_ms=st.sampled_from([20, 40, 80]),
+)
+def test_pieces_are_the_sound_however_it_comes(cuts: list[int], rate: int, chunk_ms: int) -> None:
+    """Joined again they are the same samples; all but the last have the length that was asked for."""
+    pcm = (np.sin(np.arange(3000) / 20) / 2).astype(np.float32)
+    whole = b"".join(PcmPieces(24_000, rate, 80).feed(pcm, is_last=True))
+    pieces = PcmPieces(24_000, rate, chunk_ms)
+    found = [piece for part in np.split(pcm, sorted(cuts)) for piece in pieces.feed(part)]
+    found += pieces.feed(np.zeros(0, np.float32), is_last=True)
+    assert all(len(piece) == rate * chunk_ms // 500 for piece in found[:-1])
+    assert abs(len(b"".join(found)) - len(whole)) <= 2
+    np.testing.assert_allclose(np.frombuffer(b"".join(found), "<i2")[:1000], np.frombuffer(whole, "<i2")[:1000], atol=1)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mqtt://localhost", BrokerAddress("localhost", 1883)),
+        ("mqtts://me:a%2Fb@[::1]:99/", BrokerAddress("::1", 99, True, "me", "a/b")),
+    ],
+)
+def test_a_broker_is_found_by_its_url(url: str, expected: BrokerAddress) -> None:
+    """With TLS, user and password; the latter is not shown."""
+    assert BrokerAddress.of(url) == expected
+    assert "a/b" not in repr(BrokerAddress.of(url))
+
+
+@pytest.mark.parametrize("url", ["", "http://a", "mqtt://", "mqtt://a:99999", "mqtt://a/topic", "mqtt://u:secret@"])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    """Without telling the password."""
+    with pytest.raises(InputError, match="MQTT URL") as failure:
+        BrokerAddress.of(url)
+    assert "secret" not in str(failure.value)
+
+
+@given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=20))
+def test_attempts_become_rarer_and_stay_bounded(draws: list[float]) -> None:
+    """Each wait is between half of its ceiling and the ceiling, which doubles up to the last."""
+    left = iter(draws)
+    backoff = Backoff(0.5, 30.0, lambda: next(left))
+    for attempt in range(len(draws)):
+        ceiling_s = min(0.5 * 2**attempt, 30.0)
+        assert ceiling_s / 2 <= backoff.next_s() <= ceiling_s
+
+
+@given(st.lists(st.floats(0, 0.1), min_size=1, max_size=200))
+def test_a_bucket_lets_through_what_its_rate_allows(gaps_s: list[float]) -> None:
+    """Never more than the burst and what has come in since."""
+    bucket, now_s, taken = Bucket(10, 5, 0.0), 0.0, 0
+    for gap_s in gaps_s:
+        now_s += gap_s
+        taken += bucket.take(now_s)
+    assert taken <= 5 + now_s * 10 + 1e-6
+
+
+def test_no_message_is_an_error_of_ours() -> None:
+    """A short run of the fuzzer."""
+    assert fuzz_mqtt.fuzz(400, seed=1).tried == 400

@@ -1,0 +1,138 @@
+import asyncio
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+
+pytest.importorskip("aiohttp")
+pytest.importorskip("soxr")
+openai = pytest.importorskip("openai")
+
+from scripted_worker import FRAME_S, ScriptedWorker
+from serving import Served, run, served, until
+
+from voicestack.realtime.serve.guard import Policy
+
+pytestmark = pytest.mark.clients
+
+TOKEN = "a-token-of-many-letters"
+SPEECH_S = 5 * FRAME_S
+
+
+async def asked(server: Served, ask: Callable[["openai.OpenAI"], object], key: str = TOKEN) -> object:
+    """What the synchronous SDK gets, in a thread, so that the server's loop turns."""
+
+    def body() -> object:
+        with openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) as client:
+            return ask(client)
+
+    return await asyncio.to_thread(body)
+
+
+@run
+async def test_the_sdk_speaks_whole_and_streamed() -> None:
+    """Every format, into bytes and piece by piece."""
+    async with served(policy=Policy(TOKEN)) as server:
+
+        def whole(client: "openai.OpenAI") -> bytes:
+            return client.audio.speech.create(model="tts-1", voice="alloy", input="hello", response_format="pcm").content
+
+        pcm = await asked(server, whole)
+        assert isinstance(pcm, bytes)
+        assert len(pcm) / 48_000 == pytest.approx(SPEECH_S, abs=0.01)
+
+        def streamed(client: "openai.OpenAI") -> list[bytes]:
+            create = client.audio.speech.with_streaming_response.create
+            with create(model="tts-1", voice="nova", input="hello", response_format="wav") as answer:
+                return list(answer.iter_bytes(1024))
+
+        pieces = await asked(server, streamed)
+        assert isinstance(pieces, list)
+        assert b"".join(pieces)[:4] == b"RIFF"
+
+
+@run
+async def test_the_sdks_default_is_an_mp3_that_can_be_decoded() -> None:
+    """As it comes without response_format."""
+    av = pytest.importorskip("av")
+    async with served(policy=Policy(TOKEN)) as server:
+        data = await asked(
+            server, lambda client: client.audio.speech.create(model="tts-1", voice="alloy", input="hello").content
+        )
+        assert isinstance(data, bytes)
+        with av.open(io.BytesIO(data)) as container:
+            assert container.format.name == "mp3"
+            heard = sum(frame.samples for frame in container.decode(audio=0))
+        assert heard / 24_000 == pytest.approx(SPEECH_S, abs=0.1)
+
+
+@run
+async def test_the_sdk_reads_events() -> None:
+    """stream_format sse: deltas, then done with the usage."""
+    async with served(policy=Policy(TOKEN)) as server:
+
+        def events(client: "openai.OpenAI") -> list[dict[str, object]]:
+            create = client.audio.speech.with_streaming_response.create
+            options = {"model": "tts-1", "voice": "alloy", "input": "hello", "response_format": "pcm"}
+            with create(**options, stream_format="sse") as answer:
+                return [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
+
+        told = await asked(server, events)
+        assert isinstance(told, list)
+        assert told[-1]["type"] == "speech.audio.done"
+        assert {event["type"] for event in told[:-1]} == {"speech.audio.delta"}
+
+
+@run
+async def test_the_sdk_knows_our_refusals() -> None:
+    """Each status becomes the exception that its users catch, with our message."""
+    async with served(policy=Policy(TOKEN), max_sessions=1, queue_s=0.2) as server:
+
+        def speak(**fields: object) -> Callable[["openai.OpenAI"], object]:
+            options = {"model": "tts-1", "voice": "alloy", "input": "hi", "response_format": "pcm", **fields}
+            return lambda client: client.audio.speech.create(**options)
+
+        with pytest.raises(openai.AuthenticationError):
+            await asked(server, speak(), key="sk-wrong")
+        with pytest.raises(openai.BadRequestError, match="there is no such voice") as refused:
+            await asked(server, speak(voice="bob"))
+        assert refused.value.param == "voice"
+        assert refused.value.request_id.startswith("req_")
+        with pytest.raises(openai.BadRequestError, match="4096 characters"):
+            await asked(server, speak(input="x" * 5000))
+        with pytest.raises(openai.BadRequestError, match="own speed"):
+            await asked(server, speak(speed=2.0))
+        with pytest.raises(openai.NotFoundError):
+            await asked(server, lambda client: client.chat.completions.create(model="x", messages=[]))
+        body = {"input": "x" * 4000, "response_format": "pcm"}
+        async with server.client.post(
+            f"{server.url}/v1/audio/speech", json=body, headers={"X-API-Key": TOKEN}
+        ) as answer:
+            await answer.content.readany()
+            with pytest.raises(openai.RateLimitError):
+                await asked(server, speak())
+            answer.close()
+
+
+@run
+async def test_the_sdk_lists_models() -> None:
+    """As OpenAI's server does."""
+    async with served(policy=Policy(TOKEN)) as server:
+        names = await asked(server, lambda client: [model.id for model in client.models.list()])
+        assert isinstance(names, list)
+        assert "tts-1" in names
+
+
+@run
+async def test_a_client_of_the_sdk_that_leaves_stops_the_work() -> None:
+    """The asynchronous SDK, left in the middle of a body."""
+    worker = ScriptedWorker(step_s=0.002)
+    async with served(worker, policy=Policy(TOKEN), queue_s=0.5) as server:
+        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=TOKEN, max_retries=0) as client:
+            create = client.audio.speech.with_streaming_response.create
+            async with create(model="x", voice="alloy", input="x" * 4000, response_format="pcm") as answer:
+                async for _ in answer.iter_bytes(1024):
+                    break
+        await until(lambda: not worker.open)
+        assert next(iter(worker.begun.values())).made < 4000
