@@ -69,6 +69,13 @@ class ServerProcess:
         """Its counters, by name and labels."""
         return read_totals(self.url)
 
+    @property
+    def pid(self) -> int:
+        """Its number among the processes of the machine."""
+        if self._process is None:
+            raise RuntimeError("the server is used outside `async with`")
+        return self._process.pid
+
     async def _stop(self) -> None:
         process = self._process
         if process is not None and process.returncode is None:

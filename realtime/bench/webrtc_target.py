@@ -103,15 +103,19 @@ class Call:
         """As the server counted them, which plays the silence itself."""
         return self._dry[0] - self._dry_before[0], self._dry[1] - self._dry_before[1]
 
-    async def connect(self, url: str, token: str | None) -> None:
-        """Offer, be answered, and wait until text can be sent."""
+    async def offer(self) -> dict[str, str]:
+        """What is posted to a server that is to be called."""
         peer = self._peer
         peer.addTransceiver("audio", direction="recvonly")
         peer.on("track", self._track_came)
         self._channel.on("message", self._message_came)
         await peer.setLocalDescription(await peer.createOffer())
-        offer = {"type": "offer", "sdp": peer.localDescription.sdp}
-        answer = await asyncio.to_thread(_post, f"{url}/offer", offer, token)
+        return {"type": "offer", "sdp": peer.localDescription.sdp}
+
+    async def connect(self, url: str, token: str | None) -> None:
+        """Offer, be answered, and wait until text can be sent."""
+        peer = self._peer
+        answer = await asyncio.to_thread(_post, f"{url}/offer", await self.offer(), token)
         await peer.setRemoteDescription(RTCSessionDescription(**answer))
         try:
             async with asyncio.timeout(_CONNECT_S):
@@ -158,7 +162,7 @@ class Call:
             case "ping":
                 self._say(type="pong")
             case "stats":
-                self._dry = said["underruns"], said["underrun_s"]
+                self._dry = said["underruns"], said.get("underrun_s", 0.0)
             case "speech.ended" | "interrupted":
                 self._error = said.get("error")
                 self._over.set()
