@@ -1,7 +1,7 @@
 """A language model writes, the voice speaks along, a person barges in: `python demos/assistant.py --out talk.wav`.
 
 Words are printed as they are heard. The "model" is a script that writes a token every 60 ms; put a real one in the
-place of `write`. The WAV file holds what a listener in the room would have heard.
+place of `write`. The WAV file holds what a listener in the room would have heard; `--play` is for the sound card.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from voicestack.realtime.player import open_player
 from voicestack.realtime.session import Session
 from voicestack.realtime.voice import Voice
 from voicestack.runtime import Chunk, SamplingParams, WordTiming
@@ -31,20 +32,51 @@ class Room:
     def __init__(self, rate: int) -> None:
         self.rate, self.began_s = rate, time.monotonic()
         self.pcm: NDArray[np.float32] = np.zeros(0, np.float32)
+        self.sounds_s = 0.0
 
     def play(self, chunk: Chunk) -> float:
         """Queue a chunk, behind silence if there was nothing to play; returns the moment at which it sounds."""
         silence = max(0, round((time.monotonic() - self.began_s) * self.rate) - len(self.pcm))
         begins = len(self.pcm) + silence
         self.pcm = np.concatenate([self.pcm, np.zeros(silence, np.float32), chunk.pcm])
-        return self.began_s + begins / self.rate
+        sounds_s = self.began_s + begins / self.rate
+        if not chunk.start_s:
+            self.sounds_s = sounds_s
+        return sounds_s
+
+    @property
+    def played_s(self) -> float:
+        """Seconds of the utterance that were heard."""
+        return time.monotonic() - self.sounds_s
 
     def stop(self) -> None:
         """Drop what has not been heard yet: the other half of a barge-in."""
         self.pcm = self.pcm[: round((time.monotonic() - self.began_s) * self.rate)]
 
 
-async def speak(session: Session, room: Room, reply: str) -> None:
+class Card:
+    """The same with a sound card, which knows better what was heard of it."""
+
+    def __init__(self, rate: int) -> None:
+        self._player, self._begins_s = open_player(rate, lambda: True), 0.0
+        self.stop, self.finish = self._player.flush, self._player.finish
+
+    def play(self, chunk: Chunk) -> float:
+        """Queue a chunk; returns the moment at which it sounds."""
+        begins_s = self._player.written_s
+        if not chunk.start_s:
+            self._begins_s = begins_s
+        sounds_s = time.monotonic() + begins_s - self._player.played_s
+        self._player.write(chunk.pcm)
+        return sounds_s
+
+    @property
+    def played_s(self) -> float:
+        """Seconds of the utterance that were heard."""
+        return self._player.played_s - self._begins_s
+
+
+async def speak(session: Session, room: Room | Card, reply: str) -> None:
     """Push a reply while it is written, play it, and print each word when it is heard."""
     began_s = time.monotonic()
     async with asyncio.TaskGroup() as group:
@@ -71,20 +103,23 @@ async def show(word: WordTiming, at_s: float) -> None:
     print(word.text, end=" ", flush=True)
 
 
-async def main(out: Path | None) -> None:
+async def main(out: Path | None, play: bool) -> None:
     """One reply that is interrupted, and the next."""
     async with Voice.load() as voice, voice.session(sampling=SamplingParams(seed=1)) as session:
-        room = Room(session.sample_rate_hz)
+        room = Card(session.sample_rate_hz) if play else Room(session.sample_rate_hz)
         async with asyncio.TaskGroup() as group:
             speaking = group.create_task(speak(session, room, REPLY), name="assistant")
             await asyncio.sleep(AFTER_S)
             speaking.cancel()  # with its writer: the model shall stop, too
+            session.report_played(room.played_s)
             heard = await session.interrupt()
             room.stop()
         print(f"\n[{BARGE_IN} It had said, in {heard.played_ms:.0f} ms: {heard.text!r}]")
         await speak(session, room, NEXT_REPLY)
         print()
-    if out:
+    if isinstance(room, Card):
+        room.finish()
+    elif out:
         with wave.open(str(out), "wb") as file:
             file.setparams((1, 2, room.rate, 0, "NONE", ""))
             file.writeframes((np.clip(room.pcm, -1, 1) * 32767).astype("<i2").tobytes())
@@ -92,5 +127,8 @@ async def main(out: Path | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A scripted assistant that is interrupted.")
-    parser.add_argument("--out", type=Path, metavar="FILE.wav", help="write what was heard")
-    asyncio.run(main(parser.parse_args().out))
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--out", type=Path, metavar="FILE.wav", help="write what was heard")
+    where.add_argument("--play", action="store_true", help="play it on the sound card")
+    options = parser.parse_args()
+    asyncio.run(main(options.out, options.play))

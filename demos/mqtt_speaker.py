@@ -37,7 +37,9 @@ def opened(out: Path | None) -> Iterator[Output]:
             yield Output(file.writeframes, lambda: None)
     else:
         player = open_player(RATE_HZ, lambda: True)
-        yield Output(lambda pcm: player.write(np.frombuffer(pcm, "<i2").astype(np.float32) / 32768), player.flush)
+        yield Output(
+            lambda pcm: player.write(np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)), player.flush
+        )
         player.finish()
 
 

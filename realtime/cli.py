@@ -87,6 +87,9 @@ def _add_say(commands: "argparse._SubParsersAction[_Parser]") -> None:
     command.add_argument(
         "--voice", type=Path, metavar="BUNDLE", help="the bundle to speak with, instead of the voice that is shipped"
     )
+    remote = command.add_argument_group("through a running voicestack serve")
+    remote.add_argument("--url", metavar="URL", help="its address, as http://127.0.0.1:8765; --depth and --seed apply")
+    remote.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token that it wants")
     published = command.add_argument_group("with the bundle of a published checkpoint")
     published.add_argument(
         "--prompt", type=Path, metavar="FILE", help="sound like a recording (WAV, FLAC, OGG), or a .voice file"
@@ -188,4 +191,18 @@ def _request(options: argparse.Namespace, desk: Desk) -> SayRequest:
         ),
         words=options.words,
         as_json=options.as_json,
+        url=options.url,
+        token=_token(options.token_file, options.url),
     )
+
+
+def _token(path: Path | None, url: str | None) -> str | None:
+    """What a token file holds, without the blanks around it."""
+    if path is None:
+        return None
+    if url is None:
+        raise InputError("--token-file is for a server; give its --url, too")
+    token = path.read_text("utf-8", errors="replace").strip()
+    if not token.isascii() or not token.isprintable() or not token:
+        raise InputError(f"--token-file {path} holds no token; it must be one line of letters, digits and signs")
+    return token

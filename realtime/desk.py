@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voicestack.runtime import Bundle, SamplingParams, Speaker, default_voice_path
+from voicestack.runtime import Bundle, InputError, SamplingParams, Speaker, default_voice_path
 
 from .bundle_kind import is_published
 from .console import Console
@@ -26,6 +26,16 @@ def load_voice(path: Path | None = None) -> SayVoice:
     return load_published(path)
 
 
+def load_remote(url: str, token: str | None, manner: Manner, paced: bool) -> SayVoice:
+    """The voice of a running server; raises VoicestackError. `paced`: sound comes as fast as it is played."""
+    try:
+        # An extra, which only those need who speak through a server.
+        from .remote_voice import load_remote as load
+    except ModuleNotFoundError as error:
+        raise InputError(f"--url needs the package {error.name}; install voicestack with its `serve` extra") from None
+    return load(url, token, manner, paced=paced)
+
+
 def stdin_descriptor() -> int | None:
     """The descriptor of standard input, None where it is closed and its number may belong to another file."""
     # Typed as always there, but None when the descriptor was closed before Python started.
@@ -37,6 +47,7 @@ class Desk:
     """What a call finds around it."""
 
     load_voice: Callable[[Path | None], SayVoice] = load_voice
+    load_remote: Callable[[str, str | None, Manner, bool], SayVoice] = load_remote
     open_player: Callable[[int, Callable[[], bool]], Player] = open_player
     stdin_descriptor: int | None = field(default_factory=stdin_descriptor)
     console: Console = field(default_factory=lambda: Console(sys.stdout, sys.stderr))

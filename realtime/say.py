@@ -22,7 +22,11 @@ _TOLERATED = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SayRequest:
-    """What the command line asks for. text: what to say, or the pipe it arrives through. voice: a bundle's folder."""
+    """What the command line asks for.
+
+    text: what to say, or the pipe it arrives through. voice: a bundle's folder. url: of a server to speak through, and
+    the token it wants.
+    """
 
     text: str | TextPipe
     out: Path | None = None
@@ -31,6 +35,8 @@ class SayRequest:
     manner: Manner = Manner()
     words: bool = False
     as_json: bool = False
+    url: str | None = None
+    token: str | None = None
 
     @property
     def pipe(self) -> TextPipe | None:
@@ -41,7 +47,7 @@ class SayRequest:
 def say(request: SayRequest, desk: Desk) -> None:
     """Speak the request and report. Raises VoicestackError, and KeyboardInterrupt that says what is kept."""
     _check_out(request, desk.console.stdout)
-    voice = desk.load_voice(request.voice)
+    voice = _voice(request, desk)
     voice.prepare(request.manner)
     # What is wrong with a request is told before anything is opened for it.
     run = _Run(request, voice, desk)
@@ -52,6 +58,15 @@ def say(request: SayRequest, desk: Desk) -> None:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(sinks.kept()) from None
     run.report(sinks)
+
+
+def _voice(request: SayRequest, desk: Desk) -> SayVoice:
+    if request.url is None:
+        return desk.load_voice(request.voice)
+    if request.voice is not None:
+        raise InputError("--voice is given with --url, where the server has its own; leave out one of the two")
+    plays = request.play or request.out is None
+    return desk.load_remote(request.url, request.token, request.manner, plays)
 
 
 class _Run:
@@ -84,7 +99,8 @@ class _Run:
             self._meter.add(
                 chunk.pcm,
                 arrived_s=arrived_s,
-                work_s=arrived_s - asked_s - waited_s,
+                # Through a server, the text is waited for while sound comes.
+                work_s=max(0.0, arrived_s - asked_s - waited_s),
                 waited_s=waited_s,
                 waited_until_s=pipe.waited_until_s if pipe else 0.0,
             )

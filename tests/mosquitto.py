@@ -22,13 +22,15 @@ BROKER = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr
 class Mosquitto:
     """One broker on a port of its own, which remembers persistent sessions over a restart."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *lines: str) -> None:
+        """Args: lines of its configuration, in the place of letting everybody in."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
-            f"persistence true\npersistence_location {folder}/\nautosave_on_changes true\nautosave_interval 1\n"
+            f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\n"
+            + "".join(f"{line}\n" for line in lines or ("allow_anonymous true",))
+            + f"persistence true\npersistence_location {folder}/\nautosave_on_changes true\nautosave_interval 1\n"
             # Started by root it would become a user who may not write there.
             "user root\n"
         )

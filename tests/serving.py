@@ -83,7 +83,7 @@ def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.005)
 
 

@@ -49,7 +49,9 @@ class Findings:
 
     def __str__(self) -> str:
         worst = max(self.freed_s, default=0.0)
-        return f"{self.kind:<28} {self.count:>4}, all places free after {worst:5.1f} s at most (bound {self.bound_s:g} s)"
+        return (
+            f"{self.kind:<28} {self.count:>4}, all places free after {worst:5.1f} s at most (bound {self.bound_s:g} s)"
+        )
 
 
 @dataclass
@@ -148,7 +150,9 @@ async def _read_on(socket: aiohttp.ClientWebSocketResponse) -> None:
 CHILDREN: dict[str, Callable[[str, int], Awaitable[None]]] = {"calls": be_called, "sockets": be_connected}
 
 
-async def stopped_by(number: signal.Signals, what: str, server: Server, count: int, live: int, bound_s: float) -> Findings:
+async def stopped_by(
+    number: signal.Signals, what: str, server: Server, count: int, live: int, bound_s: float
+) -> Findings:
     """Processes with so many clients in all get a signal in the middle of speech."""
     how = "killed" if number is signal.SIGKILL else "half-open"
     found = Findings(f"{what} {how}", bound_s)
@@ -262,7 +266,9 @@ async def soak(count: int, live: int) -> bool:
         await asyncio.gather(*tasks, return_exceptions=True)
     print(f"descriptors {before[0]} -> {after[0]}, memory {before[1]:.0f} -> {after[1]:.0f} MB")
     for witness in witnesses:
-        print(f"a call that went on: {witness.replies} replies, {witness.underruns} underruns, {witness.failed or 'well'}")
+        print(
+            f"a call that went on: {witness.replies} replies, {witness.underruns} underruns, {witness.failed or 'well'}"
+        )
     hurt = any(witness.failed or witness.underruns or not witness.replies for witness in witnesses)
     return all_held and after[0] <= before[0] + 2 and after[1] < before[1] + 40 and not hurt
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,22 @@ VENDORS = {
     "elevenlabs": "/v1/text-to-speech/{voice}/stream-input",
     "elevenlabs-multi": "/v1/text-to-speech/{voice}/multi-stream-input",
 }
+
+
+def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """An async test without a plugin; it leaves no task behind."""
+
+    def wrapped() -> None:
+        async def body() -> None:
+            async with asyncio.timeout(20):
+                await test()
+            if len(asyncio.all_tasks()) != 1:
+                raise AssertionError(f"tasks were left: {asyncio.all_tasks()}")
+
+        asyncio.run(body())
+
+    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
+    return wrapped
 
 
 @asynccontextmanager
@@ -113,7 +129,11 @@ async def connected(
     wire = wire or FakeWire()
     (route,) = [route for route in routes(service) if route.path == VENDORS[dialect]]
     request = Request("GET", route.path, query, path_values={"voice": "any"})
-    serving = asyncio.create_task(route.converse(request, wire))
+
+    async def serve() -> None:
+        await route.converse(request, wire)
+
+    serving = asyncio.create_task(serve())
     try:
         yield wire
     finally:

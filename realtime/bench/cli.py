@@ -19,7 +19,7 @@ from .interrupt import barge_in
 from .load import LoadPlan, first_error
 from .machine import machine, versions
 from .measure import first_reply, measure
-from .options import BAD_INPUT, CAPACITY, INTERRUPT, RUN, check, parse
+from .options import BAD_INPUT, CAPACITY, INPROC, INTERRUPT, RUN, WS, check, parse
 from .report import header, report
 from .table import header_lines, lines
 from .target import Target
@@ -27,7 +27,7 @@ from .texts import fixture_replies
 from .throughput import frames_per_s
 
 MISSED, INTERRUPTED = 1, 130
-_EXTRA = ("aiohttp", "matplotlib", "prometheus_client")
+_EXTRA = {"aiohttp": "bench", "matplotlib": "bench", "websockets": "bench", "aiortc": "webrtc", "av": "webrtc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,10 @@ def bench(arguments: Sequence[str] | None = None, setup: Setup | None = None) ->
     except Exception as failed:
         error = first_error(failed)
         if isinstance(error, ModuleNotFoundError) and error.name in _EXTRA:
-            _tell(f"voicestack: error: the package {error.name} is missing; install voicestack with its `bench` extra")
+            extra = _EXTRA[error.name]
+            _tell(
+                f"voicestack: error: the package {error.name} is missing; install voicestack with its `{extra}` extra"
+            )
         elif isinstance(error, VoicestackError | OSError):
             _tell(f"voicestack: error: {' '.join(str(error).split())}")
         else:
@@ -201,12 +204,15 @@ def _throughput(options: argparse.Namespace, setup: Setup) -> int:
 
 def _target(options: argparse.Namespace, setup: Setup) -> Target:
     """What is measured. Imported when it is used: each needs packages that the other's users may lack."""
-    if getattr(options, "url", None) is not None:
-        from .openai_target import OpenAiTarget, Server
-
+    url, transport = getattr(options, "url", None), getattr(options, "transport", INPROC)
+    if url is not None or transport != INPROC:
         key = None
         if options.key_env is not None and not (key := os.environ.get(options.key_env)):
             raise InputError(f"--key-env {options.key_env}: there is no such environment variable, or it is empty")
+        if transport != INPROC:
+            return _voicestack_server(options, transport, key, setup)
+        from .openai_target import OpenAiTarget, Server
+
         return OpenAiTarget(Server(options.url, options.model, options.server_voice, key), setup.clock)
     from ..planner import PlannerConfig
     from ..voice import VoiceConfig
@@ -216,6 +222,20 @@ def _target(options: argparse.Namespace, setup: Setup) -> Target:
     return InprocTarget(
         options.voice, options.depth, options.seed, VoiceConfig(**config), setup.open_worker, setup.clock
     )
+
+
+def _voicestack_server(options: argparse.Namespace, transport: str, token: str | None, setup: Setup) -> Target:
+    from .server_process import ServerProcess
+
+    voice = [] if options.voice is None else ["--voice", str(options.voice)]
+    server = ServerProcess(voice) if options.url is None else None
+    if transport == WS:
+        from .ws_target import WsTarget
+
+        return WsTarget(server, options.url, token, depth=options.depth, seed=options.seed, clock=setup.clock)
+    from .webrtc_target import WebRtcTarget
+
+    return WebRtcTarget(server, options.url, token, setup.clock)
 
 
 def _write(options: argparse.Namespace, figures: Mapping[str, object]) -> None:

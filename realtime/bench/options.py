@@ -11,7 +11,7 @@ from voicestack.runtime import InputError
 BAD_INPUT = 2
 RUN, CAPACITY, INTERRUPT, THROUGHPUT = "run", "capacity", "interrupt", "throughput"
 _PROG = "voicestack bench"
-_LATER = ("ws", "webrtc")
+INPROC, WS, WEBRTC = "inproc", "ws", "webrtc"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,18 +38,18 @@ def check(options: argparse.Namespace) -> None:
         path: Path | None = getattr(options, name, None)
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise InputError(f"--{name} {path} cannot be written: it must name a file in a folder that exists")
-    if getattr(options, "transport", "inproc") in _LATER:
-        raise InputError(
-            f"--transport {options.transport} is not there yet: it needs the server; measure with --transport inproc"
-        )
+    if getattr(options, "transport", INPROC) == WEBRTC and options.depth is not None:
+        raise InputError("--depth is not for calls; leave it out, or measure --transport ws")
     rate = getattr(options, "arrival", None)
     if rate is not None and options.sessions is not None:
         raise InputError("--sessions is how many speak with --arrival closed; with poisson:R leave it out")
     if getattr(options, "url", None) is not None:
-        alone = ("voice", "depth", "no_shedding")
+        alone = ["voice", "no_shedding", *(["depth"] if options.transport == INPROC else [])]
         given = [f"--{name.replace('_', '-')}" for name in alone if getattr(options, name, None)]
         if given:
-            raise InputError(f"{given[0]} is for the voice in this process; a server at --url has its own")
+            raise InputError(f"{given[0]} is for a voice that is loaded here; a server at --url has its own")
+    elif getattr(options, "transport", INPROC) != INPROC and options.no_shedding:
+        raise InputError("--no-shedding is for the voice in this process; a server sheds depth when it must")
 
 
 def _run_parser() -> _Parser:
@@ -149,12 +149,18 @@ def _common(parser: _Parser, seconds: float | None = None) -> None:
 def _server(parser: _Parser) -> None:
     parser.add_argument(
         "--transport",
-        choices=("inproc", *_LATER),
-        default="inproc",
-        help="what lies between listener and voice; only inproc, nothing, is there yet",
+        choices=(INPROC, WS, WEBRTC),
+        default=INPROC,
+        help="what lies between listener and voice: nothing (the default), or a voicestack server, at --url or begun "
+        "for it, by WebSocket or by calls",
     )
-    server = parser.add_argument_group("measuring a server with OpenAI's speech API (needs the bench extra)")
-    server.add_argument("--url", metavar="URL", help="such as http://localhost:8000; asks its /v1/audio/speech")
+    server = parser.add_argument_group("measuring a server (needs the bench extra)")
+    server.add_argument(
+        "--url",
+        metavar="URL",
+        help="such as http://localhost:8000; asks OpenAI's /v1/audio/speech of any server, with --transport ws or "
+        "webrtc a voicestack server",
+    )
     server.add_argument("--model", default="tts-1", metavar="NAME", help="the model to ask for (tts-1)")
     server.add_argument("--server-voice", default="alloy", metavar="NAME", help="the voice to ask for (alloy)")
     server.add_argument("--key-env", metavar="NAME", help="the environment variable that holds the server's API key")

@@ -21,8 +21,6 @@ _SOCKET_BYTES = 65_536
 """What the kernel may hold for a reader; left alone it takes 85 seconds of sound from us before anybody notices."""
 _HEARTBEAT_S = 20.0
 """Often enough to miss a peer whose network is gone, and not so often that sound on its way delays the answer."""
-_IDLE_S = 30.0
-"""For a connection to bring its first or next request."""
 _LINGER_S = 1.0
 """For what is still coming of a body that was refused, so that its sender gets to read why."""
 _SHUTDOWN_S = 2.0
@@ -40,6 +38,7 @@ class HttpServer:
     def __init__(self, door: Door, limits: ServeLimits, routes: Sequence[HttpRoute | WsRoute]) -> None:
         self._door, self._limits = door, limits
         self._wires: set[_AiohttpWire] = set()
+        self._runner: web.AppRunner | None = None
         self._app = web.Application(middlewares=[self._visit], client_max_size=limits.body_bytes)
         for route in routes:
             self._mount(route)
@@ -60,12 +59,12 @@ class HttpServer:
         logger.addFilter(_is_news)
         # It would tell which subprotocols somebody offered, and a token may be among them.
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
-        runner = web.AppRunner(
+        runner = self._runner = web.AppRunner(
             self._app,
             access_log=None,
             logger=logger,
             handler_cancellation=True,
-            keepalive_timeout=_IDLE_S,
+            keepalive_timeout=self._limits.keepalive_s,
             lingering_time=_LINGER_S,
             shutdown_timeout=_SHUTDOWN_S,
             auto_decompress=False,
@@ -79,6 +78,11 @@ class HttpServer:
             yield int(runner.addresses[0][1])
         finally:
             await runner.cleanup()
+
+    @property
+    def connections(self) -> int:
+        """How many are open, whatever they do."""
+        return 0 if self._runner is None or self._runner.server is None else len(self._runner.server.connections)
 
     async def say_goodbye(self) -> None:
         """Close every WebSocket, as one that goes away on purpose."""
@@ -190,16 +194,18 @@ class HttpServer:
             _bound(raw.transport)
             wire = _AiohttpWire(socket_, raw.transport, self._limits.send_s)
             self._wires.add(wire)
+            goodbye = (1000, "")
             try:
                 await route.converse(_request(raw), wire)
-                await wire.close()
             except WireClosedError as error:
                 visit.broke_off(error)
             except Exception as error:
                 visit.broke_off(error)
-                await wire.close(1011, "the server failed; its log tells more")
+                goodbye = (1011, "the server failed; its log tells more")
             finally:
                 self._wires.discard(wire)
+                # Also of one that is gone: until then its heartbeat goes on.
+                await wire.close(*goodbye)
             return socket_
 
         return converse

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from ..lifecycle import State
 from ..voice import Voice, VoiceConfig
 from .aiohttp_edge import HttpServer
+from .call import Assistant
 from .door import Door, Readiness, WireMetrics
 from .edge import HttpRoute, WsRoute
 from .guard import Guard
@@ -39,7 +40,16 @@ class App:
         routes: what it answers, once it listens.
     """
 
-    def __init__(self, settings: Settings, voice: Voice | None = None, limits: ServeLimits | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        voice: Voice | None = None,
+        limits: ServeLimits | None = None,
+        *,
+        assistant: Callable[[], Assistant] | None = None,
+    ) -> None:
+        """Args: assistant makes who answers in a call, one for each."""
+        self._assistant = assistant
         self._settings, self._limits = settings, limits or ServeLimits()
         self._voice = voice or _voice(settings)
         self._service = Service(self._voice, settings.voice_name, self._limits)
@@ -49,17 +59,23 @@ class App:
         self.routes: Sequence[HttpRoute | WsRoute] = ()
         self.listening = asyncio.Event()
         self.ready = asyncio.Event()
+        self._server: HttpServer | None = None
         self._stop = asyncio.Event()
         self._running: asyncio.Task[Any] | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many are open on its port."""
+        return 0 if self._server is None else self._server.connections
 
     async def run(self) -> None:
         """Serve until stopped, and let what is being spoken end. Raises VoicestackError when that cannot be done."""
         self._running = asyncio.current_task()
         try:
             async with AsyncExitStack() as stack:
-                peers = Peers(self._service, self._settings.ice_servers)
+                peers = Peers(self._service, self._settings.ice_servers, assistant=self._assistant)
                 self.routes = self._routes(peers)
-                server = HttpServer(self.door, self._limits, self.routes)
+                server = self._server = HttpServer(self.door, self._limits, self.routes)
                 self.port = await stack.enter_async_context(server.listening(self._settings.host, self._settings.port))
                 self.listening.set()
                 await stack.enter_async_context(self._voice)

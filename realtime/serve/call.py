@@ -23,18 +23,28 @@ from .call_messages import (
 )
 from .call_speech import CallSpeech
 from .edge import WireClosedError
+from .logs import log
 from .opus_track import CallPlayout, MediaClock, PacketEncoder
 from .service import Service
 from .talk import Ended, Interrupted, Opened, Sound, Talk, TalkEvent
 
-_log = logging.getLogger(__name__)
 PROTOCOL = "voicestack.call.v1"
 _ANNOUNCED = ("text_chars", "buffered_chars", "message_bytes", "messages_per_s", "message_burst", "idle_s", "total_s")
 _PULSE_S = 0.2
 _PING_S = 2.0
+_SPEECH_S = 0.1
+"""Text that was awaited cannot be speech any sooner."""
 
-Assistant = Callable[[str], AsyncIterator[str]]
-"""Answers what a person said, piece by piece."""
+
+class Assistant(Protocol):
+    """Who answers in one call, and remembers it."""
+
+    def answer(self, said: str, heard: str) -> AsyncIterator[str]:
+        """What to say to what a person said, piece by piece; closed when the person cuts in.
+
+        heard: what they had heard of the answer before, all of it or up to where they cut in.
+        """
+        ...
 
 
 class Connection(Protocol):
@@ -88,7 +98,7 @@ class Call:
         self.playout = CallPlayout(
             encoder(session.sample_rate_hz),
             session.sample_rate_hz,
-            is_excused=lambda: session.state is State.STARVED,
+            is_excused=self._text_was_missing,
             on_started=lambda utterance: self._speech.started(utterance),
         )
         self.connection = connect(self.playout.packet, self._clock, ice_servers)
@@ -131,6 +141,11 @@ class Call:
             if not self.answered.done():
                 self.answered.cancel()
             await self._end([*tasks, *([self._replying] if self._replying else [])])
+
+    def _text_was_missing(self) -> bool:
+        """Whether silence now is the writer's fault."""
+        session = self._talk.session
+        return session.state is State.STARVED or self._clock() - session.stages.starved_until_s < _SPEECH_S
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
@@ -240,17 +255,19 @@ class Call:
         if self._talk.busy or self.playout.playing:
             await self._interrupt(finish_word=False)
         self._stop_replying()
-        self._replying = asyncio.create_task(self._reply(self._assistant, text), name="voicestack-call-assistant")
+        heard = " ".join(word.text for word in self.playout.position.words)
+        answer = self._assistant.answer(text, heard)
+        self._replying = asyncio.create_task(self._reply(answer), name="voicestack-call-assistant")
 
-    async def _reply(self, assistant: Assistant, text: str) -> None:
+    async def _reply(self, answer: AsyncIterator[str]) -> None:
         try:
-            async for piece in assistant(text):
+            async for piece in answer:
                 self._tell("reply", utterance=self._talk.push(piece), text=piece)
             self._talk.flush()
         except VoicestackError as error:
             self._complain(error)
-        except Exception:
-            _log.exception("the assistant failed")
+        except Exception as error:
+            log("assistant_failed", level=logging.ERROR, error=error)
             self._tell("error", code="failed", message="the assistant failed; ask again")
             self._talk.flush()
 

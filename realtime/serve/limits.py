@@ -15,7 +15,8 @@ class ServeLimits:
     send_s: for a reader to take a message. first_s: for the first message of a connection. idle_s: without a message
     while nothing is spoken. total_s: of a connection. connect_s: for an offer to become a call. gone_s: without a
     heartbeat of a peer. drain_s: for what is being spoken at shutdown. connections: WebSockets at once. stall_s: for a
-    reader of an HTTP body, which may play it as it comes, to take more of it.
+    reader of an HTTP body, which may play it as it comes, to take more of it. keepalive_s: for a
+    connection to bring its first or next request.
     """
 
     text_chars: int = 4096
@@ -35,6 +36,7 @@ class ServeLimits:
     drain_s: float = 10.0
     connections: int = 256
     stall_s: float = 20.0
+    keepalive_s: float = 30.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -101,6 +101,8 @@ def _connector(address: BrokerAddress, topics: Topics, service: Service) -> Conn
                 (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
             ),
         )
+        # Each session waits for one of its own, which is no reason to worry.
+        client.pending_calls_threshold = _INCOMING
         await _enter(client)
         try:
             await _subscribe(client, topics)

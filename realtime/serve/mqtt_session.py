@@ -52,6 +52,7 @@ class MqttSession:
         self._opened_s = self._heard_s = service.clock()
         self._reason = "asked"
         self._conversing: asyncio.Task[None] | None = None
+        self._is_broken_off = False
         limits = service.limits
         self.bucket = Bucket(limits.messages_per_s, limits.message_burst, self._opened_s)
         self.late: list[Command] = []
@@ -88,6 +89,7 @@ class MqttSession:
 
     def end(self, reason: str) -> None:
         """Break the conversation off."""
+        self._is_broken_off = True
         if self._conversing is not None and not self._conversing.done():
             self._reason = reason
             self._conversing.cancel()
@@ -96,6 +98,8 @@ class MqttSession:
         """Converse, and see to it that the last event arrives."""
         sending = asyncio.create_task(self._outbox.run(), name="voicestack-mqtt-outbox")
         self._conversing = asyncio.create_task(self._converse(), name="voicestack-mqtt-talk")
+        if self._is_broken_off:
+            self.end("shutdown")
         try:
             await self._watch(self._conversing)
             self.is_over = True

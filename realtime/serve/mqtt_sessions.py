@@ -22,6 +22,7 @@ class MqttSessions:
         self._sessions: dict[str, MqttSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._complaints = Outbox(uplink)
+        self._is_closing = False
         limits = service.limits
         self._strangers = Bucket(limits.messages_per_s, limits.message_burst, service.clock())
         group.create_task(self._complaints.run(), name="voicestack-mqtt-complaints")
@@ -33,7 +34,7 @@ class MqttSessions:
         """Do what a message asks for, or answer what is wrong with it."""
         target = self._topics.read(message.topic)
         # What a broker kept was said to somebody who is long gone, and would be said again after every restart.
-        if target is None or message.retained:
+        if target is None or message.retained or self._is_closing:
             return
         session_id, kind = target
         session = self._sessions.get(session_id)
@@ -52,6 +53,7 @@ class MqttSessions:
 
     async def aclose(self, patience_s: float) -> None:
         """End all sessions, and let their devices know, if the broker takes it in time."""
+        self._is_closing = True
         for session in self._sessions.values():
             session.late.clear()
             session.end("shutdown")

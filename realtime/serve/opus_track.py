@@ -23,7 +23,7 @@ _FADE_S = 0.005
 _SETTLED_PACKETS = 25
 """After so much silence the encoder has nothing left to say, and its last packet is sent again and again."""
 _FULL_S = 2.0
-_START_S, _START_PACKETS = 0.06, 2
+_START_S, _START_PACKETS = 0.1, 3
 """An utterance begins when there is so much of it, or so many packets later: its first chunk may be very short."""
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from voicestack.runtime import CapacityError, VoicestackError
 
@@ -11,23 +11,23 @@ from .call import Assistant, Call, Connect
 from .edge import Reply, Request
 from .encoders import OpusPackets
 from .failures import RefusedError, failure_of
+from .logs import log
 from .sdp import read_offer
 from .service import Service
 
-_log = logging.getLogger(__name__)
 _RETRY_S = 5.0
 
 
 class Peers:
     """The calls of one server, each with a session of its own.
 
-    With an `assistant` a person can speak to it: what the page sends as said is answered, and the answer spoken.
+    With an assistant there is somebody to talk to: what a person says is answered, and the answer spoken.
     """
 
     def __init__(
-        self, service: Service, ice_servers: Sequence[str] = (), *, assistant: Assistant | None = None
+        self, service: Service, ice_servers: Sequence[str] = (), *, assistant: Callable[[], Assistant] | None = None
     ) -> None:
-        """Args: ice_servers are urls such as `stun:stun.example.org:3478`; by default there are none."""
+        """Args: ice_servers are urls such as `stun:stun.example.org:3478`; assistant makes one for each call."""
         self._service, self._ice_servers, self._assistant = service, tuple(ice_servers), assistant
         self._connect = _connector()
         self._calls: dict[Call, asyncio.Task[None]] = {}
@@ -68,7 +68,8 @@ class Peers:
             raise CapacityError("the server is shutting down; call another", _RETRY_S)
         if len(self._calls) >= self._service.limits.calls:
             raise CapacityError(f"{len(self._calls)} calls are open and no more may be; call again later", _RETRY_S)
-        call = Call(self._service, self._connect, OpusPackets, ice_servers=self._ice_servers, assistant=self._assistant)
+        assistant = None if self._assistant is None else self._assistant()
+        call = Call(self._service, self._connect, OpusPackets, ice_servers=self._ice_servers, assistant=assistant)
         task = asyncio.create_task(call.run(offer), name="voicestack-call")
         self._calls[call] = task
         task.add_done_callback(lambda done: self._over(call, done))
@@ -79,7 +80,7 @@ class Peers:
         # A task that is cancelled before its first step has nobody waiting told.
         call.answered.cancel()
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, VoicestackError):
-            _log.error("a call failed", exc_info=error)
+            log("call_failed", level=logging.ERROR, error=error)
 
 
 def _connector() -> Connect | None:

@@ -63,6 +63,9 @@ class Interrupted:
 TalkEvent = Opened | Sound | Ended | Interrupted
 Emit = Callable[[TalkEvent], Awaitable[None]]
 
+_MOST_WAITING = 1000
+"""Utterances said ahead: even empty ones take memory."""
+
 
 @dataclass(slots=True)
 class _Pending:
@@ -121,7 +124,7 @@ class Talk:
     def push(self, text: str) -> int:
         """Say more of the utterance that is not complete, or begin the next; returns its number.
 
-        InputError when that is more than may wait to be spoken.
+        InputError when that is more, or one more, than may wait to be spoken.
         """
         if self._closing:
             raise StateError("the conversation is being closed; open a new one for more text")
@@ -139,7 +142,10 @@ class Talk:
         return pending.number
 
     def flush(self) -> int:
-        """Say that the utterance is complete; returns its number. One without text ends at once."""
+        """Say that the utterance is complete; returns its number. One without text ends at once.
+
+        InputError when that is one more than may wait to be spoken.
+        """
         pending = self._open_one()
         pending.complete = True
         self._tell(pending)
@@ -189,6 +195,8 @@ class Talk:
         pending = self._all()
         if pending and not pending[-1].complete:
             return pending[-1]
+        if len(self._utterances) >= _MOST_WAITING:
+            raise InputError(f"{_MOST_WAITING} utterances wait to be spoken, which is the limit; wait for some to end")
         self._utterances.append(_Pending(self._numbers))
         self._numbers += 1
         return self._utterances[-1]

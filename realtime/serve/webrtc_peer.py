@@ -12,9 +12,9 @@ from voicestack.runtime import InputError
 
 from .edge import WireClosedError
 from .encoders import rtc_packet
+from .logs import log
 from .opus_track import MediaClock
 
-_log = logging.getLogger(__name__)
 _UNREAD_BYTES = 262_144
 """A peer that leaves so much of what it was told untaken does not read."""
 _UNHEARD_MESSAGES = 1024
@@ -38,8 +38,8 @@ class Peer:
         self._channel: Any = None
         self._gone = False
         # Without a list of its own the library would ask a public server on the internet.
-        servers = [RTCIceServer(urls=url) for url in ice_servers]
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        servers = RTCConfiguration(iceServers=[_ice_server(url) for url in ice_servers])
+        self._connection = RTCPeerConnection(servers)
         self._connection.on("connectionstatechange", self._state_changed)
         self._connection.on("datachannel", self._channel_came)
         voice = self._connection.addTransceiver(_Track(next_packet, self.clock, self._lost), direction="sendonly")
@@ -77,10 +77,11 @@ class Peer:
         self._lost()
         try:
             async with asyncio.timeout(_CLOSE_S):
-                await self._connection.close()
-        except Exception:
+                # The library closes by itself, too, and takes it ill when one who waits for that is cancelled.
+                await asyncio.shield(self._connection.close())
+        except Exception as error:
             # What was left half made by a strange offer may not know how to be unmade.
-            _log.warning("a connection could not be closed in order", exc_info=True)
+            log("call_not_closed", level=logging.WARNING, error=error)
 
     def _state_changed(self) -> None:
         if self._connection.connectionState in ("failed", "closed"):
@@ -127,11 +128,19 @@ class _Track(MediaStreamTrack):  # type: ignore[misc]  # untyped where aiortc is
             raise MediaStreamError
         try:
             return rtc_packet(self._next_packet(), number)
-        except Exception:
+        except Exception as error:
             # The library would go silent, and say so to nobody who could end the call.
-            _log.exception("a call has no more sound")
+            log("call_has_no_sound", level=logging.ERROR, error=error)
             self._on_failure()
             raise
+
+
+def _ice_server(url: str) -> RTCIceServer:
+    """One as the library knows it; user and password may be in the url: turn:user:password@turn.example.org:3478."""
+    scheme, _, rest = url.partition(":")
+    credentials, at, host = rest.rpartition("@")
+    user, _, password = credentials.partition(":")
+    return RTCIceServer(urls=f"{scheme}:{host}", username=user or None, credential=password if at else None)
 
 
 def _is_opus(codec: Any) -> bool:

@@ -11,7 +11,7 @@ from voicestack.runtime import SamplingParams, VoicestackError
 
 from .dialects.cartesia import Cartesia
 from .dialects.deepgram import Deepgram
-from .dialects.dialect import POLICY, Dialect, Setting, leave
+from .dialects.dialect import BROKEN, POLICY, TOO_BIG, Dialect, Setting, leave
 from .dialects.elevenlabs import ElevenLabs
 from .dialects.native import PROTOCOL, Native
 from .dialects.steps import Finish, Flush, Interrupt, Leave, Open, Played, Push, Send, SetDepth, Step, Steps
@@ -20,7 +20,6 @@ from .limits import ServeLimits
 from .service import Service
 from .talk import Talk, TalkEvent
 
-_TOO_BIG, _BROKEN = 1009, 1011
 _log = logging.getLogger(__name__)
 
 MakeDialect = Callable[[Setting], Dialect]
@@ -48,6 +47,7 @@ async def converse(service: Service, make: MakeDialect, request: Request, wire: 
         request.query,
         request.path_values,
         _version(),
+        service.voice.depth,
     )
     await Connection(service, make(setting), wire).run()
 
@@ -89,7 +89,7 @@ class Connection:
             end = _first(leaving)
         except* Exception:
             _log.exception("a connection failed")
-            end = Leave(_BROKEN, "the server failed")
+            end = Leave(BROKEN, "the server failed")
         await self._wire.close(end.code, end.reason)
 
     async def _listen(self) -> None:
@@ -98,7 +98,7 @@ class Connection:
             await self._bucket.take()
             self._heard_s = self._service.clock()
             if len(message) > limit:
-                await self._part(_TOO_BIG, f"a message may have {limit} bytes, this one has {len(message)}")
+                await self._part(TOO_BIG, f"a message may have {limit} bytes, this one has {len(message)}")
             await self._do(self._dialect.receive(message))
 
     async def _watch(self) -> None:

@@ -1,7 +1,7 @@
 """Cartesia's `/tts/websocket`: many contexts, sound as base64 in JSON.
 
 What it does otherwise than its model: a transcript that continues is spoken as it comes, and cancelling takes effect at
-once, with a `done`.
+once, also on what has begun to be spoken.
 """
 
 from base64 import b64encode
@@ -60,8 +60,10 @@ class Cartesia(Dialect):
         return [_error(context, error, done=context not in self._contexts)]
 
     def over(self, context: str, error: VoicestackError | None = None) -> Steps:
-        """Its last message: `done`, or the error."""
-        self._contexts.pop(context, None)
+        """Its last message: `done`, or the error; none where it was cancelled, because clients expect none."""
+        known = self._contexts.pop(context, None)
+        if known is not None and known.cancelled:
+            return []
         if error is not None:
             return [_error(context, error, done=True)]
         return [as_message(type="done", context_id=context, done=True, status_code=_GOOD)]

@@ -19,8 +19,8 @@ from ..talk import TalkEvent
 from .fields import Fields
 from .steps import Leave, Send, Steps
 
-POLICY, TRY_AGAIN = 1008, 1013
-"""Closing codes: a rule was broken; there is no room now."""
+POLICY, TOO_BIG, BROKEN, TRY_AGAIN = 1008, 1009, 1011, 1013
+"""Closing codes: a rule was broken; a message was too long; the server failed; there is no room now."""
 CONTEXT_IDLE_S = 20.0
 """After so long without anything to speak, a context of a vendor's dialect gives its place back."""
 _CONTEXT_CHARS = 256
@@ -28,7 +28,10 @@ _CONTEXT_CHARS = 256
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a dialect is told of its surroundings. query, path_values: of the request. version: of the server."""
+    """What a dialect is told of its surroundings. query, path_values: of the request. version: of the server.
+
+    depth: how many layers the voice makes unless asked otherwise.
+    """
 
     voice_name: str
     sample_rate_hz: int
@@ -36,6 +39,7 @@ class Setting:
     query: Mapping[str, str] = field(default_factory=dict)
     path_values: Mapping[str, str] = field(default_factory=dict)
     version: str = "0"
+    depth: int = 0
 
 
 class Dialect:

@@ -8,6 +8,9 @@ from voicestack.runtime import WordTiming
 _WINDOW = 300
 """How far ahead a word is looked for: what is spelled otherwise than it was said must not carry us to the end."""
 
+_MOST_CHARS, _MOST_UTTERANCES = 32_768, 1000
+"""More than may wait to be spoken; what is refused is not followed either."""
+
 
 @dataclass(slots=True)
 class _Said:
@@ -39,7 +42,9 @@ class Marks:
 
     def say(self, text: str) -> None:
         """More of the utterance that is being said."""
-        self._last().text += text
+        said = self._last()
+        if len(said.text) < _MOST_CHARS:
+            said.text += text
 
     def put(self, name: str) -> None:
         """A mark behind what was said so far; inside a word it stands behind that."""
@@ -49,7 +54,8 @@ class Marks:
     def complete(self) -> None:
         """What is said now belongs to the next utterance."""
         self._last()
-        self._said.append(_Said())
+        if len(self._said) < _MOST_UTTERANCES:
+            self._said.append(_Said())
 
     def reached(self, words: tuple[WordTiming, ...]) -> list[tuple[str, float]]:
         """The marks before words that begin to sound, with the second of each."""

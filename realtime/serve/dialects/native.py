@@ -10,7 +10,7 @@ from voicestack.runtime import CapacityError, Chunk, InputError, StateError, Voi
 from ...stages import Stages
 from ..pcm import PcmFormat, PcmStream
 from ..talk import Ended, Interrupted, Opened, Sound, TalkEvent
-from .dialect import POLICY, TRY_AGAIN, Dialect, Setting, as_message, leave
+from .dialect import BROKEN, POLICY, TRY_AGAIN, Dialect, Setting, as_message, leave
 from .fields import Fields
 from .marks import Marks
 from .steps import Flush, Interrupt, Open, Played, Push, Send, SetDepth, Steps
@@ -34,6 +34,7 @@ class Native(Dialect):
         self.first_s = setting.limits.first_s
         self._frames: _Pcm | _Opus | None = None
         self._format = ""
+        self._depth: int | None = None
         self._marks = Marks()
         self._spoken_s = 0.0
         self._sounding: int | None = None
@@ -62,7 +63,10 @@ class Native(Dialect):
         if isinstance(error, CapacityError):
             told = as_message(type="error", retry_after_s=error.retry_after_s, **fields)
             return [told, leave(TRY_AGAIN, str(error))]
-        return [as_message(type="error", **fields), leave(POLICY, str(error))]
+        return [
+            as_message(type="error", **fields),
+            leave(POLICY if isinstance(error, InputError) else BROKEN, str(error)),
+        ]
 
     def _obey(self, context: str | None, fields: Fields) -> Steps:
         kind = fields.text("type")
@@ -110,7 +114,7 @@ class Native(Dialect):
             self._frames = _Pcm(voice_hz, voice_hz if asked_hz is None else asked_hz)
         else:
             raise InputError(f"format must be pcm_s16le or opus, got {form[:_NAME_CHARS]!r}")
-        self._format = form
+        self._format, self._depth = form, opening.depth
         return [opening]
 
     def _hello(self) -> Send:
@@ -121,6 +125,7 @@ class Native(Dialect):
             protocol=PROTOCOL,
             server=f"voicestack {self.setting.version}",
             voice=self.setting.voice_name,
+            depth=self.setting.depth if self._depth is None else self._depth,
             format=self._format,
             sample_rate=0 if frames is None else frames.sample_rate_hz,
             limits={name: limits[name] for name in _ANNOUNCED},

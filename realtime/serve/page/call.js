@@ -49,6 +49,12 @@ export class Call extends EventTarget {
     this.#tell("idle", "Not connected");
   }
 
+  /** Lose the connection, as if the network had: for tests. */
+  breakOff() {
+    this.#connection?.close();
+    this.#lose();
+  }
+
   send(type, fields = {}) {
     if (!this.connected) return false;
     this.#channel.send(JSON.stringify({ type, ...fields }));
@@ -82,7 +88,11 @@ export class Call extends EventTarget {
       const channel = connection.createDataChannel("events");
       connection.ontrack = ({ track }) => this.#emit("stream", new MediaStream([track]));
       const opened = new Promise((resolve, reject) => {
-        channel.onopen = resolve;
+        // Open is who was greeted: what the server can do is known then.
+        channel.onmessage = (event) => {
+          channel.onmessage = null;
+          resolve(event);
+        };
         channel.onclose = () => reject(new Error("the connection was closed"));
         connection.onconnectionstatechange = () => {
           if (connection.connectionState === "failed") reject(new Error("the connection failed"));
@@ -93,12 +103,13 @@ export class Call extends EventTarget {
       await connection.setLocalDescription();
       await gathered(connection);
       await connection.setRemoteDescription(await this.#offer(connection.localDescription));
-      await opened;
+      const greeting = await opened;
       if (generation !== this.#generation) return;
       this.#channel = channel;
       this.#attempts = 0;
       this.#watchOver(connection, channel);
       this.#tell("connected", "Connected");
+      channel.onmessage(greeting);
     } catch (error) {
       if (generation !== this.#generation) return;
       this.#drop();

@@ -21,8 +21,10 @@ let depthTouched = false;
 let writing = null; // AbortController of the assistant
 let playing = null; // {utterance, atS, since, leadS} by the last that the server said
 let bufferS = 0.06;
-let asked = null; // {at} until the answer is audible
+let asked = null; // {at, line} until it is audible
+let cutAt = -Infinity;
 let drawing = 0;
+let cuts = []; // what was open at each interruption that was not answered yet
 
 // Sound
 
@@ -59,11 +61,13 @@ function level() {
   return { peak, rms: Math.sqrt(sum / 480) };
 }
 
+/** The first packet of what was asked for was sent; sound in this browser is of it once older sound has run out. */
 function waitForSound() {
-  const until = performance.now() + 10000;
+  const from = performance.now() + (cutAt > performance.now() - 1000 ? 1000 * bufferS : 0);
+  const until = performance.now() + 5000;
   const poll = setInterval(() => {
     const now = performance.now();
-    if (asked && level().rms > AUDIBLE) {
+    if (asked && now > from && level().rms > AUDIBLE) {
       show("ear", now - asked.at, "ms");
       document.dispatchEvent(new CustomEvent("voicestack:audible", { detail: now - asked.at }));
       asked = null;
@@ -92,12 +96,11 @@ async function speak(text) {
   if (!(await connect())) return false;
   notice("");
   const isAnswer = document.querySelector("input[name=mode]:checked").value === "assistant";
-  if (isAnswer && isSpeaking()) interrupt();
-  asked = { at: pressedAt };
-  if (!isSpeaking()) waitForSound();
-  else asked = null;
+  const waits = isSpeaking() && !isAnswer;
+  if (isAnswer) interrupt();
   const ref = `${++refs}`;
   const line = stage.begin(ref, isAnswer ? text : "");
+  asked = waits ? null : { at: pressedAt, line };
   if (isAnswer && hello?.assistant) {
     stage.bind(ref, null);
     line.waitsForReply = true;
@@ -137,6 +140,8 @@ function interrupt() {
   writing?.abort();
   // Silent here at once; the server is silent a few packets later.
   $("audio").muted = true;
+  cuts.push(stage.open);
+  cutAt = performance.now();
   call.send("interrupt");
   asked = null;
   document.dispatchEvent(new CustomEvent("voicestack:interrupt", { detail: performance.now() }));
@@ -178,6 +183,7 @@ const told = {
   "speech.started"({ utterance }) {
     $("audio").muted = false;
     scope.begin(utterance);
+    if (asked && stage.of(utterance) === asked.line) waitForSound();
     announce("Speaking.");
     animate();
   },
@@ -213,7 +219,9 @@ const told = {
   },
   interrupted({ utterance, played_ms, words }) {
     const said = words.map(({ text }) => text).join(" ");
-    for (const line of stage.open) {
+    // The server interrupts by itself when its assistant is asked again.
+    const cut = cuts.shift() ?? stage.open.filter((line) => line.utterance !== null && line.utterance <= utterance);
+    for (const line of cut) {
       const isPlaying = line.utterance === utterance && words.length > 0;
       if (isPlaying) line.heard(played_ms / 1000);
       line.end(isPlaying ? `You cut in after ${(played_ms / 1000).toFixed(1)} s` : "Not spoken", { cut: true });
@@ -243,6 +251,7 @@ call.addEventListener("lost", () => {
   for (const line of stage.open) line.end("The connection was lost here", { cut: true });
   stage.forget();
   scope.forget();
+  cuts = [];
   playing = null;
   update();
 });
@@ -309,7 +318,7 @@ function showDepth() {
   const slider = $("depth");
   $("depth-out").textContent = slider.disabled ? "–" : slider.value;
   slider.setAttribute("aria-valuetext", `${slider.value} of ${slider.max} layers`);
-  scope.depth = Number(slider.value);
+  scope.depth = slider.disabled ? 0 : Number(slider.value);
   scope.draw();
 }
 
@@ -401,6 +410,8 @@ $("token-form").addEventListener("submit", (event) => {
   $("token").value = "";
   connect().then((ok) => ok && $("text").focus());
 });
+
+$("stage").addEventListener("scroll", () => $("stage").classList.toggle("scrolled", $("stage").scrollTop > 2));
 
 addEventListener("pagehide", () => call.close());
 

@@ -8,7 +8,7 @@ const KEPT_S = 30;
 
 export class Scope {
   layers = 32;
-  depth = 32;
+  depth = 0;
   #canvas;
   #context;
   #atlas = document.createElement("canvas");
@@ -102,11 +102,14 @@ export class Scope {
     const stackHeight = height - top;
     g.clearRect(0, 0, width, height);
 
-    const depthY = top + stackHeight * (1 - this.#edges[Math.min(this.depth, this.layers)]);
     g.fillStyle = "rgb(255 255 255 / 5%)";
+    for (const edge of this.#edges) g.fillRect(0, Math.round(top + stackHeight * (1 - edge)), width, 1);
+
+    const depthY = top + stackHeight * (1 - this.#edges[Math.min(this.depth, this.layers)]);
+    g.fillStyle = "rgb(255 255 255 / 4%)";
     g.fillRect(0, depthY, width, top + stackHeight - depthY);
     g.fillStyle = "rgb(255 122 79 / 55%)";
-    for (let x = 0; x < width; x += 8) g.fillRect(x, depthY - 1, 3, 1);
+    for (let x = 0; this.depth && x < width; x += 8) g.fillRect(x, depthY - 1, 3, 1);
 
     g.imageSmoothingEnabled = false;
     for (const { atS, column } of this.#frames) {

@@ -117,8 +117,8 @@ def test_replies_that_fail_are_counted_with_their_reason(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--transport", "ws"], "needs the server"),
-        (["--transport", "webrtc"], "needs the server"),
+        (["--transport", "ws", "--no-shedding"], "--no-shedding"),
+        (["--transport", "webrtc", "--depth", "8"], "--depth"),
         (["--arrival", "poisson:2", "--sessions", "3"], "--sessions"),
         (["--depth", "5"], "depth must be one of"),
         (["--json", "no/such/folder/out.json"], "--json"),
@@ -126,7 +126,7 @@ def test_replies_that_fail_are_counted_with_their_reason(tmp_path: Path) -> None
         (["--url", "localhost:1"], "http://"),
         (["--url", "http://localhost:1", "--depth", "8"], "--depth"),
         (["--url", "http://localhost:1", "--key-env", "NO_SUCH_VARIABLE_HERE"], "NO_SUCH_VARIABLE_HERE"),
-        (["capacity", "--transport", "ws"], "needs the server"),
+        (["capacity", "--transport", "ws", "--url", "ftp://localhost"], "ftp"),
     ],
 )
 def test_bad_input_is_one_line_and_2(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,10 +8,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 pytest.importorskip("soxr")
-av = pytest.importorskip("av")
 
 from voicestack.realtime.serve.encoders import FORMATS, PACKET_S, OpusPackets, encoder
 from voicestack.runtime import InputError
+
+av: Any = pytest.importorskip("av")
 
 RATE = 24_000
 FRAME = 1920
@@ -65,7 +67,7 @@ def test_every_rate_of_a_voice_becomes_that_of_the_file(rate: int) -> None:
     """The length in seconds and the pitch stay."""
     made, pcm = encoder("wav", rate), tone(0.8, rate)
     data = b"".join([*(made.feed(pcm[at : at + 1000]) for at in range(0, len(pcm), 1000)), made.finish()])
-    heard = np.frombuffer(data[44:], "<i2").astype(np.float32) / 32767
+    heard = np.frombuffer(data[44:], "<i2").astype(np.float32) / np.float32(32767)
     assert len(heard) / RATE == pytest.approx(0.8, abs=0.01)
     assert pitch_hz(heard, RATE) == pytest.approx(440, abs=5)
 
@@ -100,7 +102,7 @@ def test_opus_packets_are_heard_as_they_were_spoken() -> None:
     frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet))]
     assert {frame.samples for frame in frames} == {960}
     heard = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.float32)
-    heard /= 32768 if frames[0].format.name.startswith("s16") else 1
+    heard /= np.float32(32768 if frames[0].format.name.startswith("s16") else 1)
     assert pitch_hz(heard[9600:38_400], 48_000) == pytest.approx(440, abs=5)
     assert np.abs(heard[-4800:]).max() < 0.01
     assert np.mean([len(packet) for packet in packets[:50]]) * 50 * 8 == pytest.approx(32_000, rel=0.4)

@@ -1,4 +1,6 @@
 import string
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from voicestack.runtime import InputError
 
 TOKEN = "a-token-of-many-letters"
 HOST = {"host": "127.0.0.1:8765"}
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Clock:
@@ -21,11 +24,11 @@ class Clock:
         return self.now_s
 
 
-def status(guard: Guard, *, remote: str = "192.0.2.1", query: dict[str, str] | None = None, **headers: str) -> int:
+def status(guard: Guard, remote: str = "192.0.2.1", query: Mapping[str, str] = EMPTY, /, **headers: str) -> int:
     """200, or that of the refusal."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        guard.check(Request("GET", "/", query or {}, {**HOST, **named}, remote=remote), open_to_all=False)
+        guard.check(Request("GET", "/", query, {**HOST, **named}, remote=remote), open_to_all=False)
     except RefusedError as refused:
         return refused.status
     return 200
@@ -55,7 +58,7 @@ def test_no_other_text_is_the_token(authorization: str, key: str, query: str) ->
     """Whatever is sent, it is refused and never fails."""
     guard = Guard(Policy(TOKEN), Clock())
     given_ = {"authorization": authorization, "x_api_key": key, "sec_websocket_protocol": query}
-    assert status(guard, query={"api_key": query, "ticket": key}, **given_) == 401
+    assert status(guard, "", {"api_key": query, "ticket": key}, **given_) == 401
 
 
 @given(st.text(), st.text())
@@ -75,14 +78,14 @@ def test_too_many_wrong_tokens_of_one_address_are_not_looked_at_any_more() -> No
     seen = [status(guard, x_api_key="x" * 20) for _ in range(30)]
     assert seen == [401] * 20 + [429] * 10
     assert status(guard, x_api_key=TOKEN) == 429
-    assert status(guard, remote="192.0.2.2", x_api_key=TOKEN) == 200
+    assert status(guard, "192.0.2.2", x_api_key=TOKEN) == 200
     clock.now_s += 3
     assert status(guard, x_api_key=TOKEN) == 200
     # Another address of the same network of IPv6 is the same sender.
     for number in range(20):
-        status(guard, remote=f"2001:db8::{number}", x_api_key="x" * 20)
-    assert status(guard, remote="2001:db8::ffff", x_api_key=TOKEN) == 429
-    assert status(guard, remote="2001:db8:1::1", x_api_key=TOKEN) == 200
+        status(guard, f"2001:db8::{number}", x_api_key="x" * 20)
+    assert status(guard, "2001:db8::ffff", x_api_key=TOKEN) == 429
+    assert status(guard, "2001:db8:1::1", x_api_key=TOKEN) == 200
 
 
 def test_a_request_without_any_token_is_no_guess() -> None:
@@ -96,7 +99,7 @@ def test_failures_of_very_many_addresses_do_not_fill_the_memory() -> None:
     """The oldest are forgotten."""
     guard = Guard(Policy(TOKEN), Clock())
     for number in range(6000):
-        status(guard, remote=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", x_api_key="x" * 20)
+        status(guard, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", x_api_key="x" * 20)
     assert len(guard._failures._counts) <= 4096
 
 
@@ -106,14 +109,14 @@ def test_a_ticket_lets_in_once_and_for_a_minute() -> None:
     guard = Guard(Policy(TOKEN), clock)
     first, second = guard.ticket(), guard.ticket()
     assert first != second
-    assert status(guard, query={"ticket": first}) == 200
-    assert status(guard, query={"ticket": first}) == 401
+    assert status(guard, "192.0.2.1", {"ticket": first}) == 200
+    assert status(guard, "192.0.2.1", {"ticket": first}) == 401
     clock.now_s += TICKET_S
-    assert status(guard, query={"ticket": second}) == 401
+    assert status(guard, "192.0.2.1", {"ticket": second}) == 401
     oldest = guard.ticket()
     for _ in range(1100):
         guard.ticket()
-    assert status(guard, query={"ticket": oldest}) == 401
+    assert status(guard, "192.0.2.1", {"ticket": oldest}) == 401
     assert len(guard._tickets) <= 1024
 
 

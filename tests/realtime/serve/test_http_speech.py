@@ -117,20 +117,30 @@ async def test_whoever_does_not_read_is_cut_off_and_others_are_not_kept_waiting(
         writer.close()
 
 
+def breaks_off_at(frame: int) -> ScriptedWorker:
+    """An engine that fails in each utterance."""
+
+    def fault(key: int, at: int) -> None:
+        if at == frame:
+            raise RuntimeError("the engine breaks off")
+
+    return ScriptedWorker(fault=fault)
+
+
 @run
 async def test_what_fails_after_the_status_breaks_off_where_it_can_be_seen() -> None:
     """The chunked body has no end, so a client does not take half a speech for a whole one."""
-
-    def fault(key: int, frame: int) -> None:
-        if frame == 3:
-            raise RuntimeError("the engine breaks off")
-
-    async with served(ScriptedWorker(fault=fault)) as server:
+    async with served(breaks_off_at(3)) as server:
         with pytest.raises(aiohttp.ClientError):
             await server.speak("hello")
-        # One that fails before its first sound has a status.
-        broken = ScriptedWorker(fault=lambda key, frame: fault(key, 3))
-    async with served(broken) as server:
+        status, _, _ = await server.speak("hi")
+        assert status == 200
+
+
+@run
+async def test_what_fails_before_its_first_sound_has_a_status() -> None:
+    """500 with the id under which the log tells more, and nothing of the engine's own words."""
+    async with served(breaks_off_at(0)) as server:
         status, body, headers = await server.speak("hello")
         assert status == 500
         assert headers["x-request-id"] in json.loads(body)["error"]["message"]

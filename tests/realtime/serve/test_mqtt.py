@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import fuzz_mqtt
 import numpy as np
@@ -15,7 +15,7 @@ from scripted_worker import FRAME, RATE, ScriptedWorker
 
 from voicestack.realtime.scheduler import Limits
 from voicestack.realtime.serve.limits import ServeLimits
-from voicestack.realtime.serve.mqtt_core import Open, Say, Topics, read_command
+from voicestack.realtime.serve.mqtt_core import Kind, Open, Say, Topics, read_command
 from voicestack.realtime.serve.mqtt_pieces import PcmPieces
 from voicestack.realtime.serve.mqtt_session import Bucket
 from voicestack.realtime.serve.mqtt_uplink import Backoff, BrokerAddress
@@ -400,6 +400,29 @@ def test_a_control_message_that_is_wrong_is_refused(payload: str, match: str) ->
     """The message says which field, and what would do."""
     with pytest.raises(InputError, match=match):
         read_command("control", payload.encode(), ServeLimits())
+
+
+@given(kind=st.sampled_from(["text", "control"]), payload=st.binary(max_size=200))
+def test_bytes_that_are_no_command_are_refused_and_nothing_else(kind: Kind, payload: bytes) -> None:
+    """Whatever they are."""
+    with suppress(InputError):
+        read_command(kind, payload, ServeLimits(message_bytes=100))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(["type", "format", "sample_rate", "depth", ""]), inner)
+        ),
+        max_leaves=8,
+    )
+)
+def test_json_that_is_no_command_is_refused_and_nothing_else(value: object) -> None:
+    """Whatever it is."""
+    for fields in (value, {"type": "open", "format": value}, {"type": value}, {"type": "open", "depth": value}):
+        with suppress(InputError):
+            read_command("control", json.dumps(fields).encode(), ServeLimits())
 
 
 def test_a_control_message_may_leave_things_open() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -234,6 +235,46 @@ async def test_two_lines_of_a_shell_are_enough(broker: Mosquitto) -> None:
         assert len(sound) == 2 * 5 * FRAME
 
 
+def test_a_broker_may_want_a_password_and_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the right one the server is there; with a wrong one it says so without telling it, and goes on trying."""
+    if not (shutil.which("openssl") and shutil.which("mosquitto_passwd")):
+        pytest.skip("openssl or mosquitto_passwd is not installed")
+    key, cert, passwords = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "passwords"
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    make = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost")
+    subprocess.run([*make, "-addext", names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "me", "a/secret"], check=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    broker = Mosquitto(tmp_path, f"certfile {cert}", f"keyfile {key}", f"password_file {passwords}")
+    broker.start()
+
+    async def body(password: str, seconds: int) -> bytes:
+        async with Voice.load(open_worker=ScriptedWorker) as voice:
+            edge = MqttEdge(Service(voice, "some voice"), f"mqtts://me:{password}@localhost:{broker.port}")
+            serving = asyncio.create_task(edge.run())
+            listener = await asyncio.create_subprocess_exec(
+                *("mosquitto_sub", "-h", "localhost", "-p", str(broker.port), "--cafile", str(cert)),
+                *("-u", "me", "-P", "a/secret", "-W", str(seconds), "-C", "1", "-t", "voicestack/status"),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            status, _ = await listener.communicate()
+            serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await serving
+        return status
+
+    try:
+        assert asyncio.run(body("wrong", 1)) == b""
+        assert "Not authorized" in caplog.text
+        assert "wrong" not in caplog.text
+        assert asyncio.run(body("a%2Fsecret", 10)) == b"online\n"
+    finally:
+        broker.stop()
+
+
 @pytest.mark.asr
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["pcm_s16le", "opus"])
@@ -253,7 +294,11 @@ def test_what_arrives_is_understood(broker: Mosquitto, form: str) -> None:
             return kitchen.audio(0)
 
     pieces = asyncio.run(body())
-    pcm = decoded(pieces) if form == "opus" else np.frombuffer(b"".join(pieces), "<i2").astype(np.float32) / np.float32(32768)
+    pcm = (
+        decoded(pieces)
+        if form == "opus"
+        else np.frombuffer(b"".join(pieces), "<i2").astype(np.float32) / np.float32(32768)
+    )
     assert understood(pcm) > 0.7
 
 

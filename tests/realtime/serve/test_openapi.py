@@ -20,7 +20,7 @@ async def schemathesis(url: str, *options: str) -> tuple[int, str]:
     """Exit code and report of its command line."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--no-color", "--seed", "1"),
-        *("--header", f"Authorization: Bearer {TOKEN}", "--generation-database", "none", "--max-examples", "200"),
+        *("--header", f"Authorization: Bearer {TOKEN}", "--generation-database", "none", "--max-examples", "30"),
         *options,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -125,9 +125,7 @@ def test_other_machines_are_let_in_with_a_token_or_by_name(
     assert parse(["--wyoming", "10200"], {}).wyoming_port == 10200
 
 
-@given(
-    st.sampled_from(["mqtt://", "mqtts://", "turn:", "turns:"]), st.text("abc%.-", max_size=5), st.text(min_size=1)
-)
+@given(st.sampled_from(["mqtt://", "mqtts://", "turn:", "turns:"]), st.text("abc%.-", max_size=5), st.text(min_size=1))
 def test_no_password_is_shown(scheme: str, user: str, password: str) -> None:
     """Whatever it is made of; the rest of the URL is."""
     shown = without_password(f"{scheme}{user}:{password}@host:1883/path")

@@ -110,6 +110,21 @@ class Line:
         return [event for event in self.events if event["type"] == kind]
 
 
+class Echo:
+    """An assistant that says what it was told, and may fail."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.heard: list[str] = []
+        self._fault = fault
+
+    async def answer(self, said: str, heard: str) -> AsyncIterator[str]:
+        self.heard.append(heard)
+        yield f"you said {said} "
+        if self._fault is not None:
+            raise self._fault
+        yield "and more " * 20
+
+
 @asynccontextmanager
 async def served(sessions: int = 64, **limits: Any) -> AsyncIterator[Service]:
     config = VoiceConfig(lead_s=(50.0, 60.0), queue_s=100.0, max_sessions=sessions)
@@ -217,8 +232,8 @@ async def test_a_soft_interruption_is_told_when_the_word_was_heard() -> None:
     """The word that sounds is finished, and nothing after it."""
     async with calling() as (line, _, _):
         line.say("text", text="one twothree four five six seven eight", flush=True)
-        while not any(word["text"] == "four" for told in line.told("words") for word in told["words"]):
-            await asyncio.sleep(0.001)
+        while line.told("words")[-1:] == [] or line.told("words")[-1]["words"][-1]["start_s"] < 1.04:
+            await line.wait_for("words", len(line.told("words")) + 1)
         await line.hear(25)
         line.say("interrupt", finish_word=True)
         await line.hear_until("interrupted")
@@ -346,12 +361,8 @@ async def test_the_end_of_the_server_is_told() -> None:
 @run
 async def test_an_assistant_answers_and_can_be_interrupted_by_the_next_question() -> None:
     """Its pieces are told as they are written, and are heard; a question while it speaks silences it first."""
-
-    async def answer(question: str) -> AsyncIterator[str]:
-        for piece in (f"you said {question} ", "and more " * 20):
-            yield piece
-
-    async with calling(answer) as (line, _, _):
+    assistant = Echo()
+    async with calling(assistant) as (line, _, _):
         assert line.told("hello")[0]["assistant"]
         line.say("user", text="one")
         await line.hear_until("speech.started")
@@ -362,21 +373,18 @@ async def test_an_assistant_answers_and_can_be_interrupted_by_the_next_question(
         assert replies == [(0, "you said one"), (0, "and more and"), (1, "you said two"), (1, "and more and")]
         assert len(line.told("interrupted")) == 1
         assert [told["ending"] for told in line.told("speech.ended")] == ["interrupted", "finished"]
+        assert assistant.heard[0] == ""
+        assert assistant.heard[1] == " ".join(word["text"] for word in line.told("interrupted")[0]["words"])
 
 
 @run
 async def test_an_assistant_that_fails_is_told_of_and_the_call_goes_on() -> None:
     """What it had said until then is spoken."""
-
-    async def answer(question: str) -> AsyncIterator[str]:
-        yield "so far "
-        raise RuntimeError(question)
-
-    async with calling(answer) as (line, _, _):
+    async with calling(Echo(RuntimeError("secret"))) as (line, _, _):
         line.say("user", text="one")
         await line.hear_until("speech.ended")
         assert [error["code"] for error in line.told("error")] == ["failed"]
-        assert "one" not in line.told("error")[0]["message"]
+        assert "secret" not in line.told("error")[0]["message"]
 
 
 @settings(max_examples=25, deadline=None)

@@ -140,13 +140,13 @@ def test_every_sample_is_sent_once(sizes: list[int], early: int) -> None:
 def test_a_missing_sample_is_silence_that_is_counted() -> None:
     """An utterance that goes on but has no sound is an underrun, once, for as long as it lasts."""
     playout = CallPlayout(Bare(), RATE)
-    playout.put(0, chunk_of(70))
-    sent = heard(playout, 6)
-    assert sent[:70].all()
-    assert not sent[70:].any()
+    playout.put(0, chunk_of(110))
+    sent = heard(playout, 8)
+    assert sent[:110].all()
+    assert not sent[110:].any()
     assert playout.underruns == 1
     assert playout.underrun_s == pytest.approx(0.05)
-    playout.put(0, chunk_of(40, 0.07))
+    playout.put(0, chunk_of(40, 0.11))
     assert heard(playout, 2).all()
     heard(playout)
     assert playout.underruns == 2
@@ -156,11 +156,11 @@ def test_silence_is_excused_while_text_is_missing_and_until_there_is_speech_agai
     """Text that has just come cannot be speech already."""
     missing = True
     playout = CallPlayout(Bare(), RATE, is_excused=lambda: missing)
-    playout.put(0, chunk_of(80))
-    heard(playout, 6)
+    playout.put(0, chunk_of(120))
+    heard(playout, 8)
     missing = False
     heard(playout, 3)
-    playout.put(0, chunk_of(80, 0.08))
+    playout.put(0, chunk_of(80, 0.12))
     heard(playout, 4)
     assert playout.underruns == 0
     heard(playout)
@@ -168,7 +168,7 @@ def test_silence_is_excused_while_text_is_missing_and_until_there_is_speech_agai
 
 
 def test_a_very_short_first_piece_waits_for_the_next_but_not_for_long() -> None:
-    """An utterance begins without a gap behind its first syllable where that costs no more than two packets."""
+    """An utterance begins without a gap behind its first syllable where that costs no more than three packets."""
     playout = CallPlayout(Bare(), RATE)
     playout.put(0, chunk_of(27))
     assert not heard(playout).any()
@@ -176,7 +176,7 @@ def test_a_very_short_first_piece_waits_for_the_next_but_not_for_long() -> None:
     assert heard(playout).all()
     playout = CallPlayout(Bare(), RATE)
     playout.put(0, chunk_of(27))
-    assert not heard(playout, 2).any()
+    assert not heard(playout, 3).any()
     assert heard(playout).all()
     playout = CallPlayout(Bare(), RATE)
     playout.put(0, chunk_of(27))

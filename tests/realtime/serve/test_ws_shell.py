@@ -1,7 +1,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,27 +10,12 @@ from scripted_worker import FRAME, RATE, ScriptedWorker, sound_of
 
 pytest.importorskip("soxr", reason="sound on the wire needs the `serve` extra")
 
-from ws_fakes import FakeWire, connected, served
+from ws_fakes import FakeWire, connected, run, served
 
 from voicestack.realtime.serve.limits import ServeLimits
 
-START = {"type": "start"}
+START: dict[str, object] = {"type": "start"}
 LONG = "one two three four five six seven eight nine ten "
-
-
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(20):
-                await test()
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
 
 
 def pcm_of(key: int, text: str) -> bytes:
@@ -190,7 +176,6 @@ async def test_contexts_do_not_touch_each_other() -> None:
         wire.say(cartesia("wrong", "x", output_format={"container": "mp3"}), "no json", {"context_id": 3})
         wire.say({"context_id": "cancelled", "cancel": True}, cartesia("whole", "it"))
         await wire.told_of(context_id="whole", type="done")
-        await wire.told_of(context_id="cancelled", type="done")
         assert sound_in(wire, "whole") == pcm_of(0, "all of it")
         errors = [told["context_id"] for told in wire.told if told["type"] == "error"]
         assert sorted(errors, key=str) == [None, None, "fails", "wrong"]
@@ -215,13 +200,14 @@ async def test_a_reader_that_is_too_slow_is_cut_off_alone() -> None:
 @pytest.mark.parametrize("dialect", ["native", "cartesia", "deepgram", "elevenlabs", "elevenlabs-multi"])
 def test_a_client_that_vanishes_takes_its_conversations_with_it(dialect: str) -> None:
     """Whatever the dialect: no session, no task is left."""
-    said = {
+    messages: dict[str, list[dict[str, Any]]] = {
         "native": [START, {"type": "text", "text": LONG}],
         "cartesia": [cartesia("a", LONG), cartesia("b", LONG)],
         "deepgram": [{"type": "Speak", "text": LONG}],
         "elevenlabs": [{"text": LONG}],
         "elevenlabs-multi": [{"text": LONG, "context_id": "a"}, {"text": LONG, "context_id": "b"}],
-    }[dialect]
+    }
+    said = messages[dialect]
 
     @run
     async def body() -> None:
@@ -290,6 +276,20 @@ async def test_limits_of_text_messages_and_contexts_are_told_and_end_nothing() -
         await wire.until(lambda: wire.closed is not None)
         assert wire.closed is not None
         assert wire.closed[0] == 1009
+
+
+@run
+async def test_utterances_that_wait_are_limited_also_when_they_are_empty() -> None:
+    """Who only flushes gets errors, and the memory of none."""
+    limits = ServeLimits(messages_per_s=1e6, message_burst=100_000)
+    async with served(limits=limits, lead_s=(0.2, 0.4)) as service, connected(service, "native") as wire:
+        wire.say(START, {"type": "text", "text": LONG * 9}, *([{"type": "flush"}] * 1500))
+        told = await wire.told_of(type="error")
+        assert "1000 utterances wait" in told["message"]
+        wire.say({"type": "interrupt"}, {"type": "text", "text": "next"}, {"type": "flush"})
+        await wire.told_of(type="interrupted")
+        await wire.until(lambda: wire.told[-1]["type"] == "speech.ended")
+        assert wire.told[-1]["ending"] == "finished"
 
 
 @run
