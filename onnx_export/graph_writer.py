@@ -45,7 +45,7 @@ def rounded(weights: Weights) -> Weights:
         result[name] = half.astype(np.float32)
         if name in IN_BYTES:
             rows, scales = byte_rows(array)
-            result[name] = rows * scales.astype(np.float32)
+            result[name] = rows.astype(np.float32) * scales.astype(np.float32)
     return result
 
 
@@ -156,18 +156,18 @@ class GraphWriter:
             return self.const(np.asarray(array, np.float32))
         key = f"weight {name}"
         if key not in self._known:
-            self._external(name, TensorProto.FLOAT16, array.shape, self._shared.place(array))
+            self._place_external(name, TensorProto.FLOAT16, array.shape, self._shared.place(array))
             self._known[key] = self.op("Cast", name, to=TensorProto.FLOAT)
         return self._known[key]
 
     def gather_bytes(self, name: str, table: FloatArray, rows: str) -> str:
         """The rows of a table that is kept in bytes, as float32; `rows` are their numbers."""
         whole, scales = byte_rows(table)
-        self._external(name, TensorProto.INT8, whole.shape, self._shared.place_bytes(whole))
+        self._place_external(name, TensorProto.INT8, whole.shape, self._shared.place_bytes(whole))
         picked = self.op("Cast", self.op("Gather", name, rows), to=TensorProto.FLOAT)
         return self.op("Mul", picked, self.op("Gather", self.weight(f"{name}.scale", scales.astype(np.float32)), rows))
 
-    def _external(self, name: str, dtype: int, shape: Sequence[int], place: tuple[int, int]) -> None:
+    def _place_external(self, name: str, dtype: int, shape: Sequence[int], place: tuple[int, int]) -> None:
         """An initialiser that is in the shared file at this offset and length."""
         tensor = onnx.TensorProto(name=name, data_type=dtype, dims=shape)
         tensor.data_location = TensorProto.EXTERNAL

@@ -37,7 +37,7 @@ from .remote_protocol import (
 from .remote_sound import Interruption, RemoteChunk, RemoteSound, UtteranceReport
 
 _OPEN_S = 10.0
-_GIVE_UP_S = 2.0
+_CLOSE_S = _GIVE_UP_S = 2.0
 _TRY_AGAIN = 1013
 _BUSY = (429, 503)
 _UNKNOWN_TOKEN = (401, 403)
@@ -283,6 +283,7 @@ async def _opened(address: str, token: str | None) -> ClientConnection:
             additional_headers=headers,
             compression=None,
             open_timeout=_OPEN_S,
+            close_timeout=_CLOSE_S,
         )
     except InvalidStatus as refused:
         raise _refusal(address, refused) from refused

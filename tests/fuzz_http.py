@@ -222,7 +222,6 @@ async def attack(count: int, seed: int, *, warm_up: int = 0) -> tuple[Counter[st
     with logged() as lines:
         async with served(worker, policy=Policy(TOKEN), limits=limits, headers={"X-API-Key": TOKEN}) as server:
 
-
             async def send(how_many: int) -> Counter[str]:
                 left, seen = iter(range(how_many)), Counter[str]()
 

@@ -123,7 +123,8 @@ async def throw(broker: FakeBroker, count: int, rng: random.Random) -> int:
             await asyncio.sleep(0.005)
             broker.restart()
             restarts += 1
-            await broker.connected(restarts + 1)
+            async with asyncio.timeout(10):
+                await broker.connected(restarts + 1)
     return restarts
 
 

@@ -20,19 +20,20 @@ BROKER = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr
 
 
 class Mosquitto:
-    """One broker on a port of its own, which remembers persistent sessions over a restart."""
+    """One broker on a port of its own."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
-        """Args: lines of its configuration, in the place of letting everybody in."""
+        """Args: lines of its configuration."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
+        self.folder = folder
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\n"
-            + "".join(f"{line}\n" for line in lines or ("allow_anonymous true",))
-            + f"persistence true\npersistence_location {folder}/\nautosave_on_changes true\nautosave_interval 1\n"
-            # Started by root it would become a user who may not write there.
-            "user root\n"
+            "".join(
+                f"{line}\n"
+                # Started by root it would become a user who may not read here.
+                for line in (f"listener {self.port} 127.0.0.1", "set_tcp_nodelay true", "user root", *lines)
+            )
         )
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -58,6 +59,15 @@ class Mosquitto:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+
+OPEN = ("allow_anonymous true",)
+"""Lines that let everybody in."""
+
+
+def kept(folder: Path) -> tuple[str, ...]:
+    """Lines that make it remember persistent sessions over a restart, as of a second ago."""
+    return ("persistence true", f"persistence_location {folder}/", "autosave_on_changes true", "autosave_interval 1")
 
 
 class Device:

@@ -38,14 +38,15 @@ class Served:
 async def served(
     worker: ScriptedWorker | None = None,
     *,
+    voice: Voice | None = None,
     policy: Policy | None = None,
     limits: ServeLimits | None = None,
     headers: dict[str, str] | None = None,
     **config: Any,
 ) -> AsyncIterator[Served]:
-    """Run a server while inside; afterwards it is stopped, and nothing of it is left."""
+    """Run a server while inside, of a voice without models unless one is given; afterwards nothing of it is left."""
     speaker = worker or ScriptedWorker()
-    voice = Voice.load(open_worker=lambda: speaker, config=VoiceConfig(**config))
+    voice = voice or Voice.load(open_worker=lambda: speaker, config=VoiceConfig(**config))
     app = App(Settings(port=0, policy=policy or Policy()), voice, limits)
     running = asyncio.create_task(app.run(), name="server")
     ready = asyncio.create_task(app.ready.wait(), name="ready")

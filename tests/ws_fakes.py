@@ -8,6 +8,7 @@ from typing import Any
 
 from scripted_worker import ScriptedWorker
 
+from voicestack.realtime.scheduler import Limits as SchedulerLimits
 from voicestack.realtime.serve.edge import Request, WireClosedError
 from voicestack.realtime.serve.limits import ServeLimits
 from voicestack.realtime.serve.service import Service
@@ -41,11 +42,14 @@ def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 
 @asynccontextmanager
 async def served(
-    worker: ScriptedWorker | None = None, limits: ServeLimits | None = None, **config: Any
+    worker: ScriptedWorker | None = None,
+    limits: ServeLimits | None = None,
+    starved: SchedulerLimits | None = None,
+    **config: Any,
 ) -> AsyncIterator[Service]:
     """A voice that speaks as fast as it can, so that no test waits for real time; `config` changes that."""
     worker = worker or ScriptedWorker()
-    fast: dict[str, Any] = {"lead_s": (50.0, 60.0), "queue_s": 100.0}
+    fast: dict[str, Any] = {"lead_s": (50.0, 60.0), "queue_s": 100.0, "limits": starved or SchedulerLimits()}
     async with Voice.load(open_worker=lambda: worker, config=VoiceConfig(**(fast | config))) as voice:
         yield Service(voice, "scripted", limits or ServeLimits())
 

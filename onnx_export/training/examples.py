@@ -39,16 +39,16 @@ class Examples:
         return self._quantiser.codebooks
 
     def facts(self) -> dict[str, float]:
-        """How many hours of speech these are, and the mean frames a text token lasts in them, for the bundle.
+        """How many hours of speech these are, and the frames a text token lasts at the usual rate, for the bundle.
 
         A mark counts as a token, a word as half its phones, the end as one.
         """
         examples = [example for shard in self._shards.values() for example in shard]
-        frames = sum(len(example.codes) for example in examples)
-        tokens = sum(-(-len(phones) // 2) + bool(mark) for e in examples for _, phones, mark in e.words)
+        usual = [example for example in examples if example.length_scale == 1.0]
+        tokens = sum(-(-len(phones) // 2) + bool(mark) for e in usual for _, phones, mark in e.words)
         return {
-            "hours": round(frames * FRAME_S / 3600, 2),
-            "frames_per_token": round(frames / (tokens + len(examples)), 3),
+            "hours": round(_frames(examples) * FRAME_S / 3600, 2),
+            "frames_per_token": round(_frames(usual) / (tokens + len(usual)), 3),
         }
 
     def refresh(self) -> None:
@@ -92,6 +92,10 @@ class Examples:
             chosen.append(example)
             total += len(example.codes)
         return chosen
+
+
+def _frames(examples: list[Example]) -> int:
+    return sum(len(example.codes) for example in examples)
 
 
 def written(examples: list[Example], draws: np.random.Generator, *, flush: int = 0) -> list[Rows]:

@@ -182,10 +182,7 @@ class HttpServer:
                 heartbeat=_HEARTBEAT_S,
                 timeout=self._limits.send_s,
             )
-            if not socket_.can_prepare(raw):
-                raise RefusedError(
-                    426, "websocket_only", "this is a WebSocket; connect to it as such", headers=_UPGRADE
-                )
+            _check_handshake(socket_, raw)
             self._door.make_room(len(self._wires))
             socket_.headers.update(visit.headers())
             await socket_.prepare(raw)
@@ -298,6 +295,17 @@ def _of_aiohttp(error: web.HTTPException) -> RefusedError:
     if error.status == 413:
         return RefusedError(413, "too_large", "the body is larger than this server reads", headers=_CLOSE)
     return RefusedError(error.status, "refused", error.reason)
+
+
+def _check_handshake(socket_: web.WebSocketResponse, raw: web.Request) -> None:
+    """RefusedError for a request that cannot become a WebSocket."""
+    try:
+        ready = bool(socket_.can_prepare(raw))
+    except ValueError as error:
+        # The library lets a key through to here that is not even ASCII.
+        raise RefusedError(400, "refused", "the WebSocket's key is none") from error
+    if not ready:
+        raise RefusedError(426, "websocket_only", "this is a WebSocket; connect to it as such", headers=_UPGRADE)
 
 
 async def _next(body: AsyncIterator[bytes]) -> bytes | None:

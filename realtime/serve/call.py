@@ -27,6 +27,7 @@ from .logs import log
 from .opus_track import CallPlayout, MediaClock, PacketEncoder
 from .service import Service
 from .talk import Ended, Interrupted, Opened, Sound, Talk, TalkEvent
+from .ws_shell import Bucket
 
 PROTOCOL = "voicestack.call.v1"
 _ANNOUNCED = ("text_chars", "buffered_chars", "message_bytes", "messages_per_s", "message_burst", "idle_s", "total_s")
@@ -106,7 +107,7 @@ class Call:
         self._admitted = asyncio.Event()
         self._speech = CallSpeech(self.playout, self._tell, self._send, self._clock)
         self._replying: asyncio.Task[None] | None = None
-        self._tokens, self._refilled_s = float(self._limits.message_burst), self._clock()
+        self._bucket = Bucket(self._limits, self._clock)
         self._commanded_s = self._heard_of_s = self._clock()
 
     async def run(self, offer: str) -> None:
@@ -199,24 +200,13 @@ class Call:
         while (message := await self.connection.receive()) is not None:
             self._heard_of_s = self._clock()
             try:
-                self._charge()
+                await self._bucket.take()
                 command = read_command(message, max_bytes=self._limits.message_bytes, max_chars=self._limits.text_chars)
                 await self._obey(command)
             except VoicestackError as error:
                 if isinstance(error, WireClosedError):
                     raise
                 self._complain(error)
-
-    def _charge(self) -> None:
-        """Take one from the bucket of messages; who empties it is cut off."""
-        now_s, limits = self._clock(), self._limits
-        self._tokens = min(limits.message_burst, self._tokens + (now_s - self._refilled_s) * limits.messages_per_s)
-        self._refilled_s = now_s
-        if self._tokens < 1:
-            told = f"more than {limits.messages_per_s:g} messages a second came; call again, slower"
-            self._tell("bye", reason="rate", message=told)
-            raise WireClosedError("the peer sends too much")
-        self._tokens -= 1
 
     async def _obey(self, command: Command) -> None:
         match command:

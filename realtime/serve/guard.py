@@ -4,8 +4,9 @@ import hmac
 import ipaddress
 import re
 import secrets
+import socket
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -55,7 +56,9 @@ class Policy:
     @property
     def names(self) -> frozenset[str]:
         """Host names it answers to, beside addresses and localhost."""
-        return frozenset({self.host.lower(), *(urlsplit(origin).hostname or "" for origin in self.origins)})
+        machine = socket.gethostname().lower()
+        listed = (urlsplit(origin).hostname or "" for origin in self.origins)
+        return frozenset({self.host.lower(), machine, f"{machine}.local", *listed})
 
 
 def is_loopback(host: str) -> bool:
@@ -72,6 +75,7 @@ class Guard:
     def __init__(self, policy: Policy, clock: Callable[[], float]) -> None:
         self._policy, self._clock = policy, clock
         self._token = None if policy.token is None else policy.token.encode()
+        self._names = policy.names
         self._failures = _Failures(clock)
         self._tickets: OrderedDict[str, float] = OrderedDict()
 
@@ -103,7 +107,7 @@ class Guard:
         # Another site's script can call us by its own name once that resolves to us; it cannot call us by an address.
         host = headers.get("host", "")
         name = _host_name(host)
-        if not name or not (is_loopback(name) or _is_address(name) or name in self._policy.names):
+        if not name or not (is_loopback(name) or _is_address(name) or name in self._names):
             raise RefusedError(
                 421,
                 "unknown_host",
@@ -192,12 +196,6 @@ def _given(request: Request) -> Iterator[str]:
 def offered_protocols(headers: Mapping[str, str]) -> list[str]:
     """The subprotocols that a client of a WebSocket offers."""
     return [each.strip() for each in headers.get("sec-websocket-protocol", "").split(",") if each.strip()]
-
-
-def redacted(values: Mapping[str, str], secret: Iterable[str] = (*_KEY_QUERIES, "ticket")) -> dict[str, str]:
-    """A query as it may be logged."""
-    hidden = frozenset(secret)
-    return {name: "***" if name in hidden else value for name, value in values.items()}
 
 
 def _host_name(host: str) -> str | None:

@@ -4,12 +4,14 @@ import asyncio
 import secrets
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from .mqtt_core import Message, Publication, Topics, presence
@@ -17,6 +19,7 @@ from .mqtt_sessions import MqttServer
 from .mqtt_uplink import BrokerAddress, Connect, Link, LinkLostError
 from .service import Service
 
+_T = TypeVar("_T")
 _KEEPALIVE_S = 10
 _SEND_BUFFER_BYTES = 65_536
 """What the kernel may hold of sound for the broker; its own choice would be a minute and more of a session."""
@@ -51,13 +54,15 @@ class _AiomqttLink:
         if publication.properties:
             properties.UserProperty = list(publication.properties)
         try:
-            await self._client.publish(
-                publication.topic,
-                publication.payload,
-                qos=publication.qos,
-                retain=publication.retain,
-                properties=properties,
-                timeout=self._send_s,
+            await cancellable(
+                self._client.publish(
+                    publication.topic,
+                    publication.payload,
+                    qos=publication.qos,
+                    retain=publication.retain,
+                    properties=properties,
+                    timeout=self._send_s,
+                )
             )
         except aiomqtt.MqttError as error:
             raise LinkLostError(f"the broker does not take messages: {error}") from error
@@ -105,7 +110,7 @@ def _connector(address: BrokerAddress, topics: Topics, service: Service) -> Conn
         client.pending_calls_threshold = _INCOMING
         await _enter(client)
         try:
-            await _subscribe(client, topics)
+            await subscribe(client, topics)
             yield _AiomqttLink(client, limits.send_s)
         except asyncio.CancelledError:
             await _leave(client)
@@ -117,13 +122,27 @@ def _connector(address: BrokerAddress, topics: Topics, service: Service) -> Conn
     return connect
 
 
-async def _subscribe(client: aiomqtt.Client, topics: Topics) -> None:
+async def subscribe(client: aiomqtt.Client, topics: Topics) -> None:
+    """Listen to what devices send. LinkLostError when the broker does not want that."""
     options = SubscribeOptions(qos=1, retainHandling=_NEVER_RETAINED)
     try:
         for topic in topics.filters:
-            await client.subscribe(topic, options=options)
+            for code in await cancellable(client.subscribe(topic, options=options)):
+                if isinstance(code, ReasonCode) and code.is_failure:
+                    raise LinkLostError(f"the broker refuses {topic}: {code}; let this user read it")
     except aiomqtt.MqttError as error:
         raise LinkLostError(f"the broker takes no subscription: {error}") from error
+
+
+async def cancellable(call: Awaitable[_T]) -> _T:
+    """Await what uses asyncio.wait_for, which before Python 3.12 forgets a cancellation that comes with the result."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        return await call
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 async def _enter(client: aiomqtt.Client) -> None:
@@ -152,3 +171,6 @@ async def _leave(client: aiomqtt.Client) -> None:
 def _cut(client: aiomqtt.Client) -> None:
     """Close what aiomqtt leaves open behind a time-out: the socket, its watchers, and a task that pings."""
     client._client._sock_close()
+    if client._disconnected.done() and not client._disconnected.cancelled():
+        # Looked at, so that asyncio does not report it as forgotten.
+        client._disconnected.exception()

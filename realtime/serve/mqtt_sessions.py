@@ -48,8 +48,10 @@ class MqttSessions:
 
     async def lost(self) -> None:
         """The broker is gone: what is being spoken is spoken to nobody."""
-        for session in self._sessions.values():
-            await session.interrupt("broker")
+        for session in list(self._sessions.values()):
+            # One that is being closed cannot be interrupted, and need not be.
+            with suppress(StateError):
+                await session.interrupt("broker")
 
     async def aclose(self, patience_s: float) -> None:
         """End all sessions, and let their devices know, if the broker takes it in time."""
@@ -141,8 +143,13 @@ class MqttServer:
                         await uplink.send(presence(self._topics, online=False))
 
     async def _receive(self, message: Message) -> None:
-        if self._sessions is not None:
+        if self._sessions is None:
+            return
+        try:
             await self._sessions.receive(message)
+        except Exception:
+            # One message must not take the server with it.
+            _LOG.exception("MQTT: a message could not be served")
 
     async def _lost(self) -> None:
         if self._sessions is not None:

@@ -17,7 +17,7 @@ from .speech_order import ALIASES, SpeechOrder, read_order
 
 MODELS = ("voicestack", "tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 """What clients may call the one model there is; any other name does as well."""
-_SILENCE_S = 0.08
+_FRAME_S = 0.08
 
 
 class OpenAiSpeech:
@@ -73,15 +73,15 @@ class OpenAiSpeech:
                 yield out.feed(chunk.pcm)
         if not samples:
             # A text such as "..." has nothing to speak; players want a file with something in it all the same.
-            yield out.feed(np.zeros(round(_SILENCE_S * self._service.voice.sample_rate_hz), np.float32))
+            yield out.feed(np.zeros(round(_FRAME_S * self._service.voice.sample_rate_hz), np.float32))
         yield out.finish()
 
     async def _events(self, order: SpeechOrder, out: Encoder) -> AsyncGenerator[bytes]:
-        frames, begun = 0, False
+        samples, begun = 0, False
         try:
             async with aclosing(self._chunks(order.text)) as chunks:
                 async for chunk in chunks:
-                    frames += len(chunk.depths)
+                    samples += len(chunk.pcm)
                     if data := out.feed(chunk.pcm):
                         begun = True
                         yield _delta(data)
@@ -92,6 +92,8 @@ class OpenAiSpeech:
                 raise
             yield _event(failure_of(error, "").data() | {"type": "error"})
             return
+        # A frame is to this voice what a token is to others; of the text, characters are all that can be counted.
+        frames = round(samples / self._service.voice.sample_rate_hz / _FRAME_S)
         tokens = {"input_tokens": len(order.text), "output_tokens": frames}
         yield _event({"type": "speech.audio.done", "usage": {**tokens, "total_tokens": sum(tokens.values())}})
 

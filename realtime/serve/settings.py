@@ -16,6 +16,7 @@ from .guard import Policy, is_loopback
 BAD_INPUT = 2
 PROG = "voicestack serve"
 PORT = 8765
+_EVERYWHERE = ("0.0.0.0", "::")
 ICE_SCHEMES = ("stun", "stuns", "turn", "turns")
 _PASSWORD = re.compile(r"(?<=[:/])([^:/@]*):.*@", re.DOTALL)
 """A user, and the password behind it, in a URL with or without slashes."""
@@ -63,8 +64,9 @@ class Settings:
 
     def lines(self, port: int) -> list[str]:
         """The settings of a server that listens on a port, for people to read, without secrets."""
+        host = "localhost" if self.host in _EVERYWHERE else f"[{self.host}]" if ":" in self.host else self.host
         told = {
-            "page": f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}/",
+            "page": f"http://{host}:{port}/{' and every other address' if self.host in _EVERYWHERE else ''}",
             "voice": f"{self.voice_name} ({self.voice or 'shipped'})",
             "token": "wanted from everybody" if self.policy.token else "none, everybody who can connect may speak",
             "origins": " ".join(sorted(self.policy.origins)) or "this server's own page",

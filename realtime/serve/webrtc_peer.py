@@ -18,6 +18,7 @@ from .opus_track import MediaClock
 _UNREAD_BYTES = 262_144
 """A peer that leaves so much of what it was told untaken does not read."""
 _UNHEARD_MESSAGES = 1024
+"""A peer that sends so much faster than it may is cut off."""
 _CLOSE_S = 5.0
 
 

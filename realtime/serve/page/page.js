@@ -155,7 +155,7 @@ const told = {
   hello(message) {
     hello = message;
     $("voice").textContent = message.voice;
-    scope.shape(message.n_vq, message.codebook_size);
+    scope.shape(message.n_vq, message.codebook_size, message.delayed);
     const slider = $("depth");
     slider.max = message.n_vq;
     slider.disabled = false;
@@ -212,8 +212,8 @@ const told = {
       line.end(isWhole ? `${audio_s.toFixed(1)} s` : sentence(error ?? `ended: ${ending}`), { all: isWhole, cut: !isWhole });
       if (error) notice(sentence(error));
       if (!isSpeaking()) announce("Finished.");
-      const depth = $("played-depth").textContent;
-      $("scope").setAttribute("aria-label", `Waveform and stacks of codes of the last ${audio_s.toFixed(1)} seconds of speech, heard at depth ${depth}.`);
+      const what = `${audio_s.toFixed(1)} seconds of speech, heard at depth ${$("played-depth").textContent}`;
+      $("scope").setAttribute("aria-label", `Waveform and stacks of codes of ${what}.`);
       update();
     }, 1000 * bufferS);
   },
@@ -416,7 +416,7 @@ $("stage").addEventListener("scroll", () => $("stage").classList.toggle("scrolle
 addEventListener("pagehide", () => call.close());
 
 // For tests and for the curious.
-globalThis.voicestack = { call, level, heardS: () => (playing ? heardS() : null), buffer: () => bufferS };
+globalThis.voicestack = { call, scope, level, heardS: () => (playing ? heardS() : null), buffer: () => bufferS };
 
 update();
 showDepth();

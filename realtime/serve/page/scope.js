@@ -14,7 +14,9 @@ export class Scope {
   #atlas = document.createElement("canvas");
   #painter = this.#atlas.getContext("2d");
   #column = 0;
-  #frames = []; // {atS, column, codes}
+  #frames = []; // {atS, column, codes}: a column of the screen
+  #steps = new Map(); // of a delay voice: step -> its column
+  #delayed = false;
   #bars = []; // {atS, peak}
   #origins = new Map(); // utterance -> second of the axis at which it begins
   #colours = [];
@@ -35,9 +37,10 @@ export class Scope {
   }
 
   /** What stacks of the voice are like. */
-  shape(layers, codes) {
-    if (this.layers !== layers) this.#frames = [];
+  shape(layers, codes, delayed = false) {
+    if (this.layers !== layers || this.#delayed !== delayed) this.#frames = [];
     this.layers = layers;
+    this.#delayed = delayed;
     this.#colours = Array.from({ length: codes }, (_, code) => colourOf(code / codes));
     // Strata: the coarse layers carry most of the speech, so they are drawn thicker.
     const weights = Array.from({ length: layers }, (_, layer) => 1 / (1 + (4.5 * layer) / layers));
@@ -58,6 +61,7 @@ export class Scope {
     const atS = this.#endS === 0 ? 0 : this.#endS + GAP_S;
     this.#origins.set(utterance, atS);
     this.#endS = atS;
+    this.#steps.clear();
   }
 
   /** Frames of an utterance: `codes` has `layers` of them each, as many as `depths` tells are heard. */
@@ -66,18 +70,35 @@ export class Scope {
     this.#canvas.parentElement.dataset.used = "true";
     const origin = this.#origins.get(utterance);
     for (let frame = 0; frame * layers < codes.length; frame++) {
-      const from = frame * layers;
       const atS = origin + startS + frame * FRAME_S;
-      const made = { atS, column: this.#column++ % ATLAS, codes: codes.slice(from, from + Math.min(depths[frame] ?? layers, layers)) };
-      this.#frames.push(made);
-      this.#paint(made);
+      const heard = codes.slice(frame * layers, frame * layers + Math.min(depths[frame] ?? layers, layers));
+      if (this.#delayed) this.#lay(Math.round(startS / FRAME_S) + frame, atS, heard);
+      else this.#paint(this.#put(atS, heard));
       this.#endS = Math.max(this.#endS, atS + FRAME_S);
+    }
+  }
+
+  #put(atS, codes) {
+    const made = { atS, column: this.#column++ % ATLAS, codes };
+    this.#painter.clearRect(made.column, 0, 1, this.#atlas.height);
+    this.#frames.push(made);
+    return made;
+  }
+
+  /** A delay voice makes each layer a step after the one below: its stacks lean, and begin and end as staircases. */
+  #lay(index, atS, codes) {
+    for (let layer = 0; layer < codes.length; layer++) {
+      let step = this.#steps.get(index + layer);
+      if (!step) this.#steps.set(index + layer, (step = this.#put(atS + layer * FRAME_S, [])));
+      step.codes[layer] = codes[layer];
+      this.#paint(step);
     }
   }
 
   /** Nothing that was made and not heard will be. */
   cut() {
     this.#frames = this.#frames.filter(({ atS }) => atS < this.#nowS);
+    this.#steps.clear();
     this.#endS = this.#nowS;
   }
 
@@ -115,10 +136,18 @@ export class Scope {
     for (const { atS, column } of this.#frames) {
       const x = xOf(atS);
       if (x > width || x + FRAME_S * perS < 0) continue;
-      g.globalAlpha = atS < this.#nowS ? 1 : 0.5;
       g.drawImage(this.#atlas, column, 0, 1, this.#atlas.height, x, top, FRAME_S * perS - 1, stackHeight);
     }
-    g.globalAlpha = 1;
+    // What is made and not heard yet is dimmed; in the stacks of a delay voice the edge leans as they do.
+    const edgeOf = (layer) => headX + (this.#delayed ? layer * FRAME_S * perS : 0);
+    for (let layer = 0; layer < this.layers; layer++) {
+      const upper = top + stackHeight * (1 - this.#edges[layer + 1]);
+      const high = stackHeight * (this.#edges[layer + 1] - this.#edges[layer]);
+      g.fillStyle = "rgb(16 14 19 / 52%)";
+      g.fillRect(edgeOf(layer), upper, width, high);
+      g.fillStyle = "#fff6f1";
+      g.fillRect(edgeOf(layer), upper, 1.5, high + 0.5);
+    }
 
     const waveHeight = top - 10;
     const middle = waveHeight / 2 + 5;
@@ -140,12 +169,11 @@ export class Scope {
     g.fillStyle = "rgb(255 255 255 / 14%)";
     g.fillRect(headX, middle - 0.75, width - headX, 1);
     g.fillStyle = "#fff6f1";
-    g.fillRect(headX, 0, 1.5, height);
+    g.fillRect(headX, 0, 1.5, top);
   }
 
   #paint({ column, codes }) {
     const height = this.#atlas.height;
-    this.#painter.clearRect(column, 0, 1, height);
     for (let layer = 0; layer < codes.length; layer++) {
       const colour = this.#colours[codes[layer]];
       if (!colour) continue;

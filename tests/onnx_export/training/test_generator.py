@@ -21,12 +21,12 @@ def test_kept_weights_begin_a_schedule_of_their_own(tmp_path: Path) -> None:
     model = torch.nn.Linear(2, 2)
     optimisers = {"adam": torch.optim.Adam(model.parameters())}
     checkpoint = Checkpoint(tmp_path / "generator.pt")
-    assert generator._restore(checkpoint, model, optimisers) == (0, 0)  # type: ignore[arg-type]
+    assert generator._restore(checkpoint, model, optimisers) == (0, 0)
     kept = {"step": 7, "model": model.state_dict()}
     running = kept | {"adam": optimisers["adam"].state_dict()}
     for state, expected in ((kept, (7, 7)), (running | {"since": 5}, (7, 5)), (running, (7, 0))):
         checkpoint.save(lambda state=state: state, force=True)  # type: ignore[misc]
-        assert generator._restore(checkpoint, model, optimisers) == expected  # type: ignore[arg-type]
+        assert generator._restore(checkpoint, model, optimisers) == expected
 
 
 def test_the_first_layers_are_scored_on_every_frame() -> None:

@@ -1,3 +1,4 @@
+import socket
 import string
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -126,6 +127,7 @@ def test_without_a_token_everybody_comes_in_who_calls_it_by_a_right_name() -> No
     assert status(guard) == 200
     assert status(guard, host="voice.lan:8765") == 200
     assert status(guard, host="VOICE.lan.") == 200
+    assert status(guard, host=f"{socket.gethostname()}.local:8765") == 200
     assert status(guard, host="evil.example") == 421
     assert status(guard, origin="http://127.0.0.1:8765") == 200
     assert status(guard, origin="http://127.0.0.1:1") == 403

@@ -58,6 +58,7 @@ def test_malformed_requests_leave_nothing_behind() -> None:
     assert grown["descriptors"] == 0
 
 
+@pytest.mark.slow
 def test_clients_that_behave_badly_leave_nothing_behind() -> None:
     """Silent, half, unread and killed ones: all freed within bounds; `python tests/siege_http.py` sends more."""
     found = asyncio.run(besiege(6))

@@ -284,6 +284,22 @@ async def test_a_session_does_not_last_for_ever() -> None:
 
 
 @run
+async def test_a_broker_may_die_while_a_session_closes() -> None:
+    """A session that was broken off in the middle of its speech is not interrupted once more, and closes afterwards."""
+    async with served(ServeLimits(total_s=0.3, idle_s=0.4), fast=False) as broker:
+        device = Device(broker)
+        device.say(LONG)
+        await device.hears_sound(3)
+        broker.takes.clear()
+        await asyncio.sleep(0.5)
+        broker.kill()
+        broker.takes.set()
+        broker.restart()
+        await device.hears("closed")
+        assert [event["ending"] for event in device.of("ended")] == ["closed"]
+
+
+@run
 async def test_what_comes_while_a_session_closes_begins_the_next() -> None:
     """No text is lost between `close` and `closed`."""
     async with served() as broker:
@@ -310,6 +326,19 @@ async def test_the_server_says_goodbye() -> None:
     assert device.of("closed")[0]["reason"] == "shutdown"
     assert len(device.of("ended")) == 1
     assert (broker.published[-1].payload, broker.published[-1].retain) == (b"offline", True)
+
+
+@run
+async def test_who_comes_as_the_server_leaves_is_told_so() -> None:
+    """A session that had no time to begin is closed like the others, and none begins behind them."""
+    async with served() as broker:
+        early, late = Device(broker, "early"), Device(broker, "late")
+        early.say("hello")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        late.say("hello")
+    for device in (early, late):
+        assert len(device.of("closed")) == bool(device.events)
 
 
 @run

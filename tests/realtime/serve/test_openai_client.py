@@ -9,10 +9,12 @@ import pytest
 pytest.importorskip("aiohttp")
 pytest.importorskip("soxr")
 
+import numpy as np
 from scripted_worker import FRAME_S, ScriptedWorker
 from serving import Served, run, served, until
 
 from voicestack.realtime.serve.guard import Policy
+from voicestack.realtime.voice import Voice
 
 openai: Any = pytest.importorskip("openai")
 
@@ -139,3 +141,32 @@ async def test_a_client_of_the_sdk_that_leaves_stops_the_work() -> None:
                     break
         await until(lambda: not worker.open)
         assert next(iter(worker.begun.values())).made < 4000
+
+
+@pytest.mark.asr
+@pytest.mark.slow
+def test_what_arrives_is_understood_in_every_format() -> None:
+    """The voice that ships speaks to the SDK, and a recogniser writes down what another decoder hears."""
+    from hearing import TEXT, understood
+
+    av: Any = pytest.importorskip("av")
+    formats = ("mp3", "opus", "aac", "flac", "wav")
+    files: dict[str, bytes] = {}
+
+    async def body() -> None:
+        async with served(voice=Voice.load()) as server:
+            for form in formats:
+
+                def speak(client: Any, form: str = form) -> bytes:
+                    create = client.audio.speech.create
+                    return bytes(create(model="tts-1", voice="alloy", input=TEXT, response_format=form).content)
+
+                files[form] = await asked(server, speak)  # type: ignore[assignment]
+
+    asyncio.run(body())
+    for form, data in files.items():
+        with av.open(io.BytesIO(data)) as container:
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=24_000)
+            frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+        heard = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.float32)
+        assert understood(heard) > 0.7, form

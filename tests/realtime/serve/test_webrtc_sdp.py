@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fuzz_sdp import OFFER, mutated, try_offers
+from fuzz_sdp import FINGERPRINT, OFFER, mutated, try_offers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +19,13 @@ def test_a_browsers_offer_is_let_through() -> None:
     """Everything but addresses that lead nowhere is as it was."""
     kept = read_offer(body(OFFER)).splitlines()
     assert kept == [line for line in OFFER.splitlines() if ".local" not in line]
+
+
+def test_what_holds_for_the_whole_session_need_not_be_said_for_each_medium() -> None:
+    """Firefox gives its fingerprint once, for all."""
+    lines = [line for line in OFFER.splitlines() if not line.startswith("a=fingerprint")]
+    once = [*lines[:4], FINGERPRINT, *lines[4:]]
+    assert clean_offer("\n".join(once)).count("a=fingerprint:") == 1
 
 
 def test_only_a_few_addresses_are_tried() -> None:

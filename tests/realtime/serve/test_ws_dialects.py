@@ -18,6 +18,7 @@ from ws_fakes import FakeWire, connected, run, served
 
 from voicestack.realtime.outlet import Ending
 from voicestack.realtime.playout import Heard
+from voicestack.realtime.scheduler import Limits as SchedulerLimits
 from voicestack.realtime.serve.dialects.cartesia import Cartesia
 from voicestack.realtime.serve.dialects.deepgram import Deepgram
 from voicestack.realtime.serve.dialects.dialect import Dialect, Setting
@@ -285,29 +286,30 @@ def test_any_chunking_of_a_text_is_spoken_whole(name: str, text: str, data: st.D
     assert said.lstrip() == text.lstrip() or not text.strip()
 
 
-def spoken_by(name: str, parts: list[str]) -> list[dict[str, Any]]:
+def spoken_by(name: str, parts: list[str], context: str = "a") -> list[dict[str, Any]]:
     """A whole conversation in a dialect."""
     if name == "cartesia":
-        said = [{"context_id": "a", "output_format": FORM, "transcript": part, "continue": True} for part in parts]
-        return [*said, {"context_id": "a", "output_format": FORM, "transcript": "", "continue": False}]
+        said = [{"context_id": context, "output_format": FORM, "transcript": part, "continue": True} for part in parts]
+        return [*said, {"context_id": context, "output_format": FORM, "transcript": "", "continue": False}]
     if name == "deepgram":
         return [*({"type": "Speak", "text": part} for part in parts), {"type": "Flush"}]
     if name == "elevenlabs":
         return [*({"text": part} for part in parts), {"text": ""}]
     if name == "elevenlabs-multi":
-        said = [{"text": part, "context_id": "a"} for part in parts]
-        return [{"text": " ", "context_id": "a"}, *said, {"context_id": "a", "close_context": True}]
+        said = [{"text": part, "context_id": context} for part in parts]
+        return [{"text": " ", "context_id": context}, *said, {"context_id": context, "close_context": True}]
     return [{"type": "start"}, *({"type": "text", "text": part} for part in parts), {"type": "flush"}]
 
 
 def is_through(name: str, wire: FakeWire) -> bool:
     """Whether the last message of that conversation has come."""
-    last = {
-        "cartesia": ("type", "done"),
-        "deepgram": ("type", "Flushed"),
-        "native": ("type", "speech.ended"),
-    }.get(name, ("isFinal", True))
-    return any(told.get(last[0]) == last[1] for told in wire.told)
+    return any(is_last(name, told) for told in wire.told)
+
+
+def is_last(name: str, told: dict[str, Any]) -> bool:
+    """Whether a message is the last of a conversation."""
+    kinds = {"cartesia": "done", "deepgram": "Flushed", "native": "speech.ended"}
+    return bool(told["type"] == kinds[name] if name in kinds else told.get("isFinal"))
 
 
 @run
@@ -376,3 +378,50 @@ async def test_elevenlabs_sends_mp3_to_who_does_not_say_otherwise() -> None:
         assert data[0] == 0xFF
         assert data[1] & 0xE0 == 0xE0
         assert len(data) > 1000
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_contexts_that_are_written_in_any_order_are_each_spoken_whole(data: st.DataObject) -> None:
+    """However their pieces are cut and mixed, in Cartesia's dialect and ElevenLabs'."""
+    name = data.draw(st.sampled_from(["cartesia", "elevenlabs-multi"]))
+    texts = data.draw(st.lists(st.text(st.sampled_from("ab "), min_size=1, max_size=12), min_size=2, max_size=4))
+    texts = [f"x{text}" for text in texts]
+    waiting = [spoken_by(name, list(text), context=f"c{at}") for at, text in enumerate(texts)]
+    said: list[dict[str, Any]] = []
+    while any(waiting):
+        said.append(data.draw(st.sampled_from([messages for messages in waiting if messages])).pop(0))
+    worker = ScriptedWorker()
+
+    @run
+    async def body() -> None:
+        async with served(worker) as service, connected(service, name, output_format="pcm_8000") as wire:
+            wire.say(*said)
+            await wire.until(lambda: sum(is_last(name, told) for told in wire.told) == len(texts))
+            for at, text in enumerate(texts):
+                parts = [t for t in wire.told if f"c{at}" in (t.get("context_id"), t.get("contextId"))]
+                sound = b"".join(base64.b64decode(t.get("data") or t.get("audio") or "") for t in parts)
+                assert len(sound) == 2 * len(text) * RATE * 80 // 1000
+
+    body()
+    assert sorted(spoken.text for spoken in worker.begun.values()) == sorted(texts)
+
+
+@run
+async def test_a_writer_that_pauses_for_too_long_goes_on_with_another_utterance() -> None:
+    """Times of a context go on; in the native protocol the pause ends an utterance as `starved`."""
+    async with served(starved=SchedulerLimits(starved_s=0.1)) as service:
+        async with connected(service, "cartesia") as wire:
+            more = {"context_id": "a", "output_format": FORM, "add_timestamps": True, "continue": True}
+            wire.say(more | {"transcript": "one"})
+            await asyncio.sleep(0.5)
+            wire.say(more | {"transcript": "six", "continue": False})
+            await wire.told_of(type="done")
+            starts = [start for t in wire.told if "word_timestamps" in t for start in t["word_timestamps"]["start"]]
+            assert starts == [0.0, pytest.approx(0.24)]
+        async with connected(service, "native") as wire:
+            wire.say({"type": "start"}, {"type": "text", "text": "one"})
+            assert (await wire.told_of(type="speech.ended"))["ending"] == "starved"
+            wire.say({"type": "text", "text": "six"}, {"type": "mark", "name": "end"}, {"type": "flush"})
+            assert (await wire.told_of(type="speech.ended", utterance=1))["ending"] == "finished"
+            assert (await wire.told_of(type="mark"))["utterance"] == 1
