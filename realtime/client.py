@@ -164,14 +164,14 @@ class RemoteSession:
     async def interrupt(self, *, finish_word: bool = False) -> Heard:
         """Stop speaking, at once or behind the word that sounds now; returns what was heard."""
         if self._utterance is not None:
-            await self._send(type="played", utterance=self._utterance, seconds=self._playout.played_s(self._clock()))
+            await self._tell(type="played", utterance=self._utterance, seconds=self._playout.played_s(self._clock()))
         waiting = Interruption(asyncio.get_running_loop().create_future(), finish_word)
         self._interruptions.append(waiting)
         self._said = False
         if not finish_word:
             self._sound.drop(listening=self._reading)
         try:
-            await self._send(type="interrupt", finish_word=finish_word)
+            await self._tell(type="interrupt", finish_word=finish_word)
         except VoicestackError:
             if waiting in self._interruptions:
                 self._interruptions.remove(waiting)
@@ -196,12 +196,17 @@ class RemoteSession:
             await asyncio.wait({self._reader})
 
     async def _send(self, **fields: object) -> None:
+        """Send a message; raises instead what of those before was refused."""
+        if self._error is None and (refused := self._sound.refused()) is not None:
+            raise refused
+        await self._tell(**fields)
+
+    async def _tell(self, **fields: object) -> None:
+        """Send a message, whatever was refused before."""
         if self._wire is None:
             raise StateError("the session is not connected; use it by `async with connect(...)`")
         if self._error is not None:
             raise self._error
-        if (refused := self._sound.refused()) is not None:
-            raise refused
         try:
             await self._wire.send(json.dumps(fields))
         except ConnectionClosed as closed:

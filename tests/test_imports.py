@@ -28,7 +28,6 @@ HOMES = {
     "aiortc": ["realtime/bench/webrtc_target.py", "realtime/serve/webrtc_peer.py"],
     "websockets": ["realtime/client.py"],
     "aiomqtt": ["realtime/serve/mqtt.py"],
-    "wyoming": ["realtime/serve/wyoming_edge.py"],
     "av": ["realtime/serve/encoders.py"],
 }
 """The libraries of the edge: one file for each end of the wire."""

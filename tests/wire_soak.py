@@ -12,10 +12,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import aiohttp
@@ -147,7 +148,7 @@ async def _read_on(socket: aiohttp.ClientWebSocketResponse) -> None:
         pass
 
 
-CHILDREN: dict[str, Callable[[str, int], Awaitable[None]]] = {"calls": be_called, "sockets": be_connected}
+CHILDREN: dict[str, Callable[[str, int], Coroutine[Any, Any, None]]] = {"calls": be_called, "sockets": be_connected}
 
 
 async def stopped_by(

@@ -162,7 +162,7 @@ class Call:
             case "ping":
                 self._say(type="pong")
             case "stats":
-                self._dry = said["underruns"], said.get("underrun_s", 0.0)
+                self._dry = said["underruns"], said["underrun_s"]
             case "speech.ended" | "interrupted":
                 self._error = said.get("error")
                 self._over.set()

@@ -1,12 +1,15 @@
 """The server as a whole: what is mounted where, and its life from the open port to the last word spoken."""
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib import import_module
 from typing import Any, TextIO
+
+from voicestack.runtime import VoicestackError
 
 from ..lifecycle import State
 from ..voice import Voice, VoiceConfig
@@ -27,6 +30,8 @@ from .ws_shell import routes as websocket_routes
 
 INTERRUPTED = 130
 _LOOK_S = 0.05
+_AGAIN_S = 2.0
+_log = logging.getLogger(__name__)
 _TAIL_S = 1.0
 """How long what was handed out may still be on its way to somebody's ear."""
 
@@ -116,7 +121,10 @@ class App:
     async def _edges(self) -> AsyncGenerator[None]:
         """What listens elsewhere than on our port."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(edge.run(), name=f"voicestack-{name}") for name, edge in self._asked_for()]
+            tasks = [
+                group.create_task(_kept_running(name, edge), name=f"voicestack-{name}")
+                for name, edge in self._asked_for()
+            ]
             try:
                 yield
             finally:
@@ -152,6 +160,23 @@ class App:
         registry = self._voice.metrics.registry
         states = (State.SPEAKING, State.STARVED, State.DRAINING)
         return any(registry.get_sample_value("voicestack_sessions", {"state": state}) for state in states)
+
+
+async def _kept_running(name: str, edge: Any) -> None:
+    """Run an edge, again after it broke, which nobody else is to notice.
+
+    One that cannot be run, because of a port that is taken or a package that is missing, ends the server with a word:
+    it was asked for.
+    """
+    while True:
+        try:
+            await edge.run()
+            return
+        except (VoicestackError, OSError, ImportError):
+            raise
+        except Exception:
+            _log.exception("%s broke, and begins anew", name)
+            await asyncio.sleep(_AGAIN_S)
 
 
 def _voice(settings: Settings) -> Voice:

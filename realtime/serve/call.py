@@ -10,6 +10,7 @@ from typing import Protocol
 from voicestack.runtime import CapacityError, InputError, StateError, VoicestackError
 
 from ..lifecycle import State
+from .bucket import Bucket
 from .call_messages import (
     Command,
     Depth,
@@ -27,7 +28,6 @@ from .logs import log
 from .opus_track import CallPlayout, MediaClock, PacketEncoder
 from .service import Service
 from .talk import Ended, Interrupted, Opened, Sound, Talk, TalkEvent
-from .ws_shell import Bucket
 
 PROTOCOL = "voicestack.call.v1"
 _ANNOUNCED = ("text_chars", "buffered_chars", "message_bytes", "messages_per_s", "message_burst", "idle_s", "total_s")
@@ -107,7 +107,7 @@ class Call:
         self._admitted = asyncio.Event()
         self._speech = CallSpeech(self.playout, self._tell, self._send, self._clock)
         self._replying: asyncio.Task[None] | None = None
-        self._bucket = Bucket(self._limits, self._clock)
+        self._bucket = Bucket(self._limits.messages_per_s, self._limits.message_burst, self._clock)
         self._commanded_s = self._heard_of_s = self._clock()
 
     async def run(self, offer: str) -> None:
@@ -200,7 +200,7 @@ class Call:
         while (message := await self.connection.receive()) is not None:
             self._heard_of_s = self._clock()
             try:
-                await self._bucket.take()
+                await self._bucket.wait()
                 command = read_command(message, max_bytes=self._limits.message_bytes, max_chars=self._limits.text_chars)
                 await self._obey(command)
             except VoicestackError as error:
@@ -286,10 +286,13 @@ class Call:
             now_s, position = self._clock(), self.playout.position
             if now_s - self._heard_of_s > self._limits.gone_s:
                 return
+            if self.playout.playing or self._talk.busy:
+                # What is spoken, or waits to be, is no silence of the peer.
+                self._commanded_s = now_s
             if self.playout.playing:
                 self._talk.report_played(position.utterance, position.played_s)
                 self._speech.report()
-            elif now_s - self._commanded_s > self._limits.idle_s and not self._talk.busy:
+            elif now_s - self._commanded_s > self._limits.idle_s:
                 told = f"nothing was said for {self._limits.idle_s:g} seconds; call again"
                 self._tell("bye", reason="idle", message=told)
                 return

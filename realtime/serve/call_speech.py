@@ -82,6 +82,7 @@ class CallSpeech:
             played_ms=round(position.played_s * 1000),
             lead_s=round(playout.lead_s, 3),
             underruns=playout.underruns,
+            underrun_s=round(playout.underrun_s, 3),
             depth=playout.depth,
             **_waited(self._stages.get(position.utterance), self._started_s.get(position.utterance)),
         )

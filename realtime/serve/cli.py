@@ -8,7 +8,7 @@ from voicestack.runtime import VoicestackError
 
 from .settings import BAD_INPUT, parse
 
-_EXTRAS = {"aiohttp": "serve", "soxr": "serve", "aiomqtt": "mqtt", "paho": "mqtt", "wyoming": "wyoming"}
+_EXTRAS = {"aiohttp": "serve", "soxr": "serve", "aiomqtt": "mqtt", "paho": "mqtt"}
 """Packages that not everybody installs, and the extra of this one that brings each."""
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from voicestack.runtime import CapacityError, InputError, VoicestackError
 
 from ..outlet import Ending
+from .bucket import Bucket
 from .mqtt_core import By, Close, Command, Flush, Interrupt, Open, Publication, Reporter, Say
 from .mqtt_pieces import Pieces, pieces_for
 from .mqtt_uplink import Outbox, Uplink
@@ -17,27 +18,6 @@ from .talk import Ended, Opened, Sound, Talk, TalkEvent
 _LOG = logging.getLogger(__name__)
 _SPOKEN_TO_ITS_END = (Ending.FINISHED, Ending.STARVED)
 _SILENCE = np.zeros(0, np.float32)
-
-
-class Bucket:
-    """How many messages may come: `burst` at once, `rate_per_s` in the long run."""
-
-    __slots__ = ("_at_s", "_burst", "_left", "_rate_per_s", "told")
-
-    def __init__(self, rate_per_s: float, burst: int, now_s: float) -> None:
-        self._rate_per_s, self._burst = rate_per_s, burst
-        self._left, self._at_s = float(burst), now_s
-        self.told = False
-
-    def take(self, now_s: float) -> bool:
-        """Whether one more may come now."""
-        self._left = min(self._burst, self._left + (now_s - self._at_s) * self._rate_per_s)
-        self._at_s = now_s
-        if self._left < 1:
-            return False
-        self._left -= 1
-        self.told = False
-        return True
 
 
 class MqttSession:
@@ -54,7 +34,7 @@ class MqttSession:
         self._conversing: asyncio.Task[None] | None = None
         self._is_broken_off = False
         limits = service.limits
-        self.bucket = Bucket(limits.messages_per_s, limits.message_burst, self._opened_s)
+        self.bucket = Bucket(limits.messages_per_s, limits.message_burst, service.clock)
         self.late: list[Command] = []
         self.is_over = False
 

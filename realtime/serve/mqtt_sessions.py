@@ -6,8 +6,9 @@ from contextlib import suppress
 
 from voicestack.runtime import InputError, StateError, VoicestackError
 
+from .bucket import Bucket
 from .mqtt_core import Command, Message, Open, Reporter, Say, Topics, presence, read_command
-from .mqtt_session import Bucket, MqttSession
+from .mqtt_session import MqttSession
 from .mqtt_uplink import Backoff, Connect, Outbox, Uplink
 from .service import Service
 
@@ -24,7 +25,7 @@ class MqttSessions:
         self._complaints = Outbox(uplink)
         self._is_closing = False
         limits = service.limits
-        self._strangers = Bucket(limits.messages_per_s, limits.message_burst, service.clock())
+        self._strangers = Bucket(limits.messages_per_s, limits.message_burst, service.clock)
         group.create_task(self._complaints.run(), name="voicestack-mqtt-complaints")
 
     def __len__(self) -> int:
@@ -40,7 +41,7 @@ class MqttSessions:
         session = self._sessions.get(session_id)
         bucket = self._strangers if session is None else session.bucket
         try:
-            if not bucket.take(self._service.clock()):
+            if not bucket.take():
                 return self._complain_once(session_id, bucket)
             await self._obey(session_id, read_command(kind, message.payload, self._service.limits))
         except VoicestackError as error:

@@ -9,9 +9,10 @@ import numpy as np
 
 from voicestack.runtime import Chunk, VoicestackError
 
+from ..lifecycle import State
 from .edge import HttpRoute, Reply, Request
 from .encoders import Encoder, encoder
-from .failures import failure_of
+from .failures import RefusedError, failure_of
 from .service import Service
 from .speech_order import ALIASES, SpeechOrder, read_order
 
@@ -64,6 +65,9 @@ class OpenAiSpeech:
             async with aclosing(session.audio()) as audio:
                 async for chunk in audio:
                     yield chunk
+            if session.state is State.CLOSED:
+                # Not by us, so that something is missing, which a file cannot tell.
+                raise RefusedError(503, "shutting_down", "the server shut down before all was spoken; use another")
 
     async def _file(self, order: SpeechOrder, out: Encoder) -> AsyncGenerator[bytes]:
         samples = 0

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from importlib.resources import files
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 
 from .door import Door, Readiness
 from .edge import HttpRoute, Reply, Request
@@ -17,6 +17,7 @@ class Probes:
     def __init__(self, door: Door, registry: CollectorRegistry, voices: Sequence[str]) -> None:
         """Args: voices are the names that a client may ask for."""
         self._door, self._registry = door, registry
+        ProcessCollector(registry=registry)
         described = json.loads((files("voicestack.realtime.serve") / "openapi.json").read_bytes())
         described["components"]["schemas"]["VoiceName"]["enum"] = list(voices)
         self._openapi = json.dumps(described).encode()

@@ -16,7 +16,7 @@ from voicestack.runtime import Chunk, InputError, SamplingParams, StateError
 from ..lifecycle import State
 from ..outlet import Ending
 from ..playout import Heard
-from ..session import Session
+from ..session import MAX_TEXT, Session
 from ..stages import Stages
 from .service import Service
 
@@ -69,11 +69,12 @@ _MOST_WAITING = 1000
 
 @dataclass(slots=True)
 class _Pending:
-    """An utterance that is being said or waits for its turn."""
+    """An utterance that is being said or waits for its turn. said, spoken: characters, the latter by its words."""
 
     number: int
     pieces: deque[str] = field(default_factory=deque)
-    characters: int = 0
+    said: int = 0
+    spoken: int = 0
     complete: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -118,8 +119,8 @@ class Talk:
 
     @property
     def busy(self) -> bool:
-        """Whether something is being spoken, or waits to be."""
-        return self._speaking is not None or bool(self._utterances)
+        """Whether something is being spoken, or waits to be; blanks that no word has followed yet do not."""
+        return self._speaking is not None or any(each.complete or each.has_words for each in self._utterances)
 
     def push(self, text: str) -> int:
         """Say more of the utterance that is not complete, or begin the next; returns its number.
@@ -128,16 +129,18 @@ class Talk:
         """
         if self._closing:
             raise StateError("the conversation is being closed; open a new one for more text")
-        waiting = sum(pending.characters for pending in self._all())
+        waiting = sum(max(0, pending.said - pending.spoken) for pending in self._all())
         if waiting + len(text) > self._limits.buffered_chars:
             raise InputError(
                 f"{waiting} characters wait to be spoken, {len(text)} more would be over the limit of "
                 f"{self._limits.buffered_chars}; wait until some have been spoken"
             )
         pending = self._open_one()
+        if pending.said + len(text) > MAX_TEXT:
+            raise InputError(f"an utterance may have {MAX_TEXT} characters; flush before you say more")
         if text:
             pending.pieces.append(text)
-            pending.characters += len(text)
+            pending.said += len(text)
             self._tell(pending)
         return pending.number
 
@@ -241,6 +244,7 @@ class Talk:
                     except Exception as failure:
                         error = failure
                         break
+                    pending.spoken += sum(len(word.text) + 1 for word in chunk.words)
                     await self._emit(Sound(pending.number, chunk))
         finally:
             writer.cancel()
@@ -273,6 +277,6 @@ class Talk:
         pending.complete = True
         pending.pieces.clear()
         if late:
-            self._utterances.appendleft(_Pending(self._numbers, late, sum(map(len, late)), complete))
+            self._utterances.appendleft(_Pending(self._numbers, late, sum(map(len, late)), complete=complete))
             self._numbers += 1
         return complete and not late

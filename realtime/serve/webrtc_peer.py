@@ -18,7 +18,8 @@ from .opus_track import MediaClock
 _UNREAD_BYTES = 262_144
 """A peer that leaves so much of what it was told untaken does not read."""
 _UNHEARD_MESSAGES = 1024
-"""A peer that sends so much faster than it may is cut off."""
+"""A peer that sends so much faster than it may, in messages or in bytes, is cut off."""
+_UNHEARD_BYTES = 1_048_576
 _CLOSE_S = 5.0
 
 
@@ -36,6 +37,7 @@ class Peer:
         self.clock = MediaClock(clock)
         self.opened = asyncio.Event()
         self._received: asyncio.Queue[str | bytes | None] = asyncio.Queue(_UNHEARD_MESSAGES)
+        self._unheard_bytes = 0
         self._channel: Any = None
         self._gone = False
         # Without a list of its own the library would ask a public server on the internet.
@@ -62,7 +64,11 @@ class Peer:
 
     async def receive(self) -> str | bytes | None:
         """The next message; None when the peer is gone."""
-        return None if self._gone and self._received.empty() else await self._received.get()
+        if self._gone and self._received.empty():
+            return None
+        message = await self._received.get()
+        self._unheard_bytes -= len(message or "")
+        return message
 
     def send(self, message: str) -> None:
         """Send a message; WireClosedError when the peer is gone, or has not read for too long."""
@@ -98,9 +104,14 @@ class Peer:
         self.opened.set()
 
     def _message_came(self, message: str | bytes) -> None:
+        if self._gone:
+            return
+        self._unheard_bytes += len(message)
         try:
             self._received.put_nowait(message)
         except asyncio.QueueFull:
+            self._lost()
+        if self._unheard_bytes > _UNHEARD_BYTES:
             self._lost()
 
     def _lost(self) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 
 from voicestack.runtime import SamplingParams, VoicestackError
 
+from .bucket import Bucket
 from .dialects.cartesia import Cartesia
 from .dialects.deepgram import Deepgram
 from .dialects.dialect import BROKEN, POLICY, TOO_BIG, Dialect, Setting, leave
@@ -16,7 +17,6 @@ from .dialects.elevenlabs import ElevenLabs
 from .dialects.native import PROTOCOL, Native
 from .dialects.steps import Finish, Flush, Interrupt, Leave, Open, Played, Push, Send, SetDepth, Step, Steps
 from .edge import Request, Wire, WireClosedError, WsRoute
-from .limits import ServeLimits
 from .service import Service
 from .talk import Talk, TalkEvent
 
@@ -70,7 +70,8 @@ class Connection:
         self._active_s: dict[str, float] = {}
         self._heard_s: float | None = None
         self._began_s = service.clock()
-        self._bucket = Bucket(service.limits, service.clock)
+        limits = service.limits
+        self._bucket = Bucket(limits.messages_per_s, limits.message_burst, service.clock)
         self._sending = asyncio.Lock()
         self._group = asyncio.TaskGroup()
 
@@ -95,7 +96,7 @@ class Connection:
     async def _listen(self) -> None:
         limit = self._service.limits.message_bytes
         while (message := await self._wire.receive()) is not None:
-            await self._bucket.take()
+            await self._bucket.wait()
             self._heard_s = self._service.clock()
             if len(message) > limit:
                 await self._part(TOO_BIG, f"a message may have {limit} bytes, this one has {len(message)}")
@@ -221,23 +222,6 @@ class Connection:
             await self._do(self._dialect.over(context, error))
 
 
-class Bucket:
-    """How many messages may come: who sends more is read more slowly, which harms nobody else and loses nothing."""
-
-    def __init__(self, limits: ServeLimits, clock: Callable[[], float]) -> None:
-        self._per_s, self._most, self._clock = limits.messages_per_s, float(limits.message_burst), clock
-        self._left, self._at_s = self._most, clock()
-
-    async def take(self) -> None:
-        """Take one, waiting until there is one."""
-        now_s = self._clock()
-        self._left = min(self._most, self._left + (now_s - self._at_s) * self._per_s)
-        self._at_s = now_s
-        self._left -= 1
-        if self._left < 0:
-            await asyncio.sleep(-self._left / self._per_s)
-
-
 async def _command(talk: Talk, step: Push | Flush | Interrupt | Played | SetDepth | Finish) -> None:
     match step:
         case Push():
@@ -260,6 +244,7 @@ def _first(group: BaseExceptionGroup[_LeavingError]) -> Leave:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first.step
 
 
+@cache
 def _version() -> str:
     try:
         return version("voicestack")

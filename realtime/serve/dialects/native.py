@@ -233,14 +233,14 @@ def _words(words: tuple[WordTiming, ...]) -> list[dict[str, object]]:
 
 def _measured(stages: Stages) -> dict[str, object]:
     """How long its listener waited: for the first sound, and for the first that can be heard."""
-    return {
-        "ttfb_ms": _since(stages.opened_s, stages.first_taken_s),
-        "ttfa_ms": _since(stages.opened_s, stages.audible_s),
-    }
-
-
-def _since(begin_s: float | None, end_s: float | None) -> float | None:
-    return None if begin_s is None or end_s is None else round(1000 * (end_s - begin_s), 1)
+    if stages.opened_s is None or stages.first_taken_s is None:
+        return {"ttfb_ms": None, "ttfa_ms": None}
+    ttfb_s = stages.first_taken_s - stages.opened_s
+    if stages.audible_s is None or stages.first_chunk_s is None:
+        return {"ttfb_ms": round(1000 * ttfb_s, 1), "ttfa_ms": None}
+    # Known is where it would be heard if it were taken as soon as it is made.
+    silence_s = max(0.0, stages.audible_s - stages.first_chunk_s)
+    return {"ttfb_ms": round(1000 * ttfb_s, 1), "ttfa_ms": round(1000 * (ttfb_s + silence_s), 1)}
 
 
 def _code(error: VoicestackError) -> str:

@@ -24,6 +24,7 @@ export class Call extends EventTarget {
   #heardAt = 0;
   #opening = null;
   #generation = 0;
+  #givenUp = null;
 
   token = "";
 
@@ -82,6 +83,8 @@ export class Call extends EventTarget {
     this.#tell("connecting", this.#attempts ? "Reconnecting…" : "Connecting…");
     const connection = (this.#connection = new RTCPeerConnection());
     this.lastBuffer = undefined;
+    const givenUp = (this.#givenUp = new AbortController());
+    const late = setTimeout(() => givenUp.abort(new Error("the server could not be reached")), CONNECT_MS);
     try {
       const { receiver } = connection.addTransceiver("audio", { direction: "recvonly" });
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
@@ -97,13 +100,10 @@ export class Call extends EventTarget {
         connection.onconnectionstatechange = () => {
           if (connection.connectionState === "failed") reject(new Error("the connection failed"));
         };
-        setTimeout(() => reject(new Error("the server could not be reached")), CONNECT_MS);
+        // Whoever hangs up meanwhile waits for none of what is under way, and the server need not either.
+        givenUp.signal.onabort = () => reject(givenUp.signal.reason);
       });
-      opened.catch(() => {});
-      await connection.setLocalDescription();
-      await gathered(connection);
-      await connection.setRemoteDescription(await this.#offer(connection.localDescription));
-      const greeting = await opened;
+      const greeting = await Promise.race([opened, this.#negotiate(connection, givenUp.signal).then(() => opened)]);
       if (generation !== this.#generation) return;
       this.#channel = channel;
       this.#attempts = 0;
@@ -115,17 +115,25 @@ export class Call extends EventTarget {
       this.#drop();
       this.#failed(error);
       throw error;
+    } finally {
+      clearTimeout(late);
     }
   }
 
-  async #offer({ type, sdp }) {
+  async #negotiate(connection, signal) {
+    await connection.setLocalDescription();
+    await gathered(connection);
+    await connection.setRemoteDescription(await this.#offer(connection.localDescription, signal));
+  }
+
+  async #offer({ type, sdp }, signal) {
     const headers = { "Content-Type": "application/json" };
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
     const reply = await fetch("offer", {
       method: "POST",
       headers,
       body: JSON.stringify({ type, sdp }),
-      signal: AbortSignal.timeout(CONNECT_MS),
+      signal,
     });
     const answer = await reply.json().catch(() => ({}));
     if (reply.ok) return answer;
@@ -182,6 +190,7 @@ export class Call extends EventTarget {
 
   #drop() {
     clearInterval(this.#watch);
+    this.#givenUp?.abort(new Error("the connection was closed"));
     const connection = this.#connection;
     this.#connection = this.#channel = null;
     if (connection) {

@@ -367,3 +367,15 @@ def test_a_token_file_must_hold_one_and_needs_a_server(tmp_path: Path, monkeypat
         room = Room()
         assert main(["say", "x", *arguments], room.desk()) == 2
         assert "--token-file" in room.err.getvalue()
+
+
+@run
+async def test_what_was_refused_does_not_keep_anybody_from_interrupting() -> None:
+    """A barge-in is one; the next call that asks for something is told."""
+    async with served(**FAST) as server, connect(server.url) as session:
+        await session.push_text("some words")
+        await session.set_depth(99)
+        await until(lambda: session._sound._refused is not None)
+        await session.interrupt()
+        with pytest.raises(InputError, match="depth"):
+            await session.push_text("more")

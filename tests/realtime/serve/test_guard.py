@@ -162,3 +162,11 @@ def test_loopback_is_known_by_address_and_by_name() -> None:
     """And nothing else is taken for it."""
     assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.1", "localhost.example", "")))
+
+
+def test_a_ticket_buys_no_other_ticket() -> None:
+    """It is for one request of a browser that cannot set headers; what it could prolong would be a token."""
+    guard = Guard(Policy(TOKEN), Clock())
+    ticket = guard.ticket()
+    with pytest.raises(RefusedError):
+        guard.check(Request("POST", "/ticket", {"ticket": ticket}, HOST, remote="192.0.2.1"), open_to_all=False)

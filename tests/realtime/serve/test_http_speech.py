@@ -229,3 +229,21 @@ async def test_the_voice_answers_to_its_own_name_and_to_those_of_openai() -> Non
             models = await answer.json()
             assert models["object"] == "list"
             assert {"voicestack", "tts-1"} <= {model["id"] for model in models["data"]}
+
+
+@run
+async def test_speech_that_a_shutdown_cuts_short_does_not_look_whole() -> None:
+    """A reader sees that something is missing, in the file and in the events."""
+    async with served(ScriptedWorker(step_s=0.02), limits=ServeLimits(drain_s=0.05)) as server:
+        answers: list[aiohttp.ClientResponse] = []
+        for fields in ({"response_format": "mp3"}, {"stream_format": "sse"}):
+            body = {"voice": "alloy", "input": "hello " * 300, "response_format": "pcm", **fields}
+            answers.append(await server.client.post(f"{server.url}/v1/audio/speech", json=body))
+            assert answers[-1].status == 200
+            assert await answers[-1].content.readany()
+        server.app.stop()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answers[0].read()
+        rest = await answers[1].read()
+        assert b'"type": "error"' in rest
+        assert b"speech.audio.done" not in rest

@@ -17,7 +17,6 @@ from voicestack.realtime.scheduler import Limits
 from voicestack.realtime.serve.limits import ServeLimits
 from voicestack.realtime.serve.mqtt_core import Kind, Open, Say, Topics, read_command
 from voicestack.realtime.serve.mqtt_pieces import PcmPieces
-from voicestack.realtime.serve.mqtt_session import Bucket
 from voicestack.realtime.serve.mqtt_uplink import Backoff, BrokerAddress
 from voicestack.realtime.serve.service import Service
 from voicestack.realtime.voice import Voice, VoiceConfig
@@ -507,16 +506,6 @@ def test_attempts_become_rarer_and_stay_bounded(draws: list[float]) -> None:
     for attempt in range(len(draws)):
         ceiling_s = min(0.5 * 2**attempt, 30.0)
         assert ceiling_s / 2 <= backoff.next_s() <= ceiling_s
-
-
-@given(st.lists(st.floats(0, 0.1), min_size=1, max_size=200))
-def test_a_bucket_lets_through_what_its_rate_allows(gaps_s: list[float]) -> None:
-    """Never more than the burst and what has come in since."""
-    bucket, now_s, taken = Bucket(10, 5, 0.0), 0.0, 0
-    for gap_s in gaps_s:
-        now_s += gap_s
-        taken += bucket.take(now_s)
-    assert taken <= 5 + now_s * 10 + 1e-6
 
 
 def test_no_message_is_an_error_of_ours() -> None:

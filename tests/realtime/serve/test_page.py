@@ -247,3 +247,26 @@ async def test_it_fits_a_phone_and_every_control_has_a_name() -> None:
             )
         assert reached == ["state", "stage", "try", "try", "mode", "text", "speak"]
         assert faults == []
+
+
+@run
+async def test_who_hangs_up_before_there_is_an_answer_can_call_again_at_once() -> None:
+    """A call that was given up is not waited for."""
+    async with browsing() as (server, browser):
+        page, faults = await open_page(server, browser)
+        # A server that never answers.
+        await page.evaluate("""() => {
+          window.answered = window.fetch;
+          window.fetch = (url, { signal }) =>
+            new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+        }""")
+        await page.click("#state")
+        await state(page, "connecting")
+        await asyncio.sleep(0.5)
+        await page.click("#state")
+        await state(page, "idle")
+        await page.evaluate("() => { window.fetch = window.answered; }")
+        await page.click("#state")
+        await page.wait_for_selector("#state[data-state=connected]", timeout=6000)
+        assert server.voice.sessions == 1
+        assert faults == []

@@ -20,8 +20,7 @@ def test_how_sound_is_cut_does_not_matter(cuts: list[int], rate_hz: int) -> None
     pcm = tone(sum(cuts))
     whole = PcmStream(24_000, PcmFormat(rate_hz)).feed(pcm, is_last=True)
     stream = PcmStream(24_000, PcmFormat(rate_hz))
-    ends = np.cumsum(cuts, dtype=int)[:-1] if cuts else []
-    parts = [stream.feed(piece) for piece in np.split(pcm, ends)]
+    parts = [stream.feed(piece) for piece in np.split(pcm, np.cumsum(cuts, dtype=int)[:-1])]
     parts.append(stream.feed(np.zeros(0, np.float32), is_last=True))
     got, expected = (np.frombuffer(data, "<i2").astype(int) for data in (b"".join(parts), whole))
     assert len(got) == len(expected)
@@ -79,3 +78,13 @@ def test_formats_there_are_not_are_refused(rate_hz: int, encoding: Encoding) -> 
     """The error names the field and what would do."""
     with pytest.raises(InputError, match="must be"):
         PcmFormat(rate_hz, encoding)
+
+
+@pytest.mark.parametrize(("source_hz", "rate_hz", "tone_hz"), [(24_000, 8000, 7000), (48_000, 24_000, 14_000)])
+def test_what_a_lower_rate_cannot_hold_is_left_out(source_hz: int, rate_hz: int, tone_hz: int) -> None:
+    """It is not mirrored into what can be heard."""
+    times = np.arange(source_hz) / source_hz
+    pcm = (0.5 * np.sin(2 * np.pi * tone_hz * times)).astype(np.float32)
+    data = PcmStream(source_hz, PcmFormat(rate_hz, "pcm_f32le")).feed(pcm, is_last=True)
+    middle = np.frombuffer(data, "<f4")[rate_hz // 4 : -rate_hz // 4]
+    assert np.abs(middle).max() < 0.005

@@ -287,3 +287,32 @@ def test_any_order_of_commands_ends_every_utterance_once(commands: list[str]) ->
             assert sum(isinstance(event, Interrupted) for event in heard.events) == interruptions
 
     asyncio.run(body())
+
+
+@run
+async def test_blanks_that_wait_for_words_are_no_business() -> None:
+    """A client that says nothing but blanks is as idle as one that says nothing."""
+    async with served() as service, talking(service) as (talk, heard):
+        await heard.wait_for(Opened)
+        talk.push(" ")
+        assert not talk.busy
+        talk.push("now")
+        assert talk.busy
+        talk.flush()
+        await heard.wait_for(Ended)
+        assert heard.characters(0) == 4
+
+
+@run
+async def test_what_was_spoken_of_an_utterance_makes_room_for_more_of_it() -> None:
+    """An utterance may be longer than what may wait, if its text comes no faster than it is spoken."""
+    async with served(limits=ServeLimits(buffered_chars=20)) as service, talking(service) as (talk, heard):
+        for spoken in range(1, 7):
+            talk.push("some words ")
+            while heard.characters(0) < 11 * spoken - 1:
+                await asyncio.sleep(0.001)
+        with pytest.raises(InputError, match="wait to be spoken"):
+            talk.push("x" * 21)
+        talk.flush()
+        await heard.wait_for(Ended)
+        assert heard.characters(0) == 66

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from voicestack.realtime.serve.edge import Reply, Request
 from voicestack.realtime.serve.limits import ServeLimits
 from voicestack.realtime.serve.peers import Peers
 from voicestack.realtime.serve.service import Service
+from voicestack.realtime.serve.webrtc_peer import Peer
 from voicestack.realtime.voice import Voice, VoiceConfig
 
 
@@ -227,3 +229,16 @@ async def test_a_server_that_closes_hangs_up_and_takes_no_more_calls() -> None:
         for caller in (one, two):
             assert (await caller.wait_for("bye"))["reason"] == "shutdown"
         assert (await post(peers, OFFER)).status == 429
+
+
+@run
+async def test_a_peer_that_floods_its_channel_is_cut_off_before_it_fills_the_memory() -> None:
+    """What it said until then can be read, and then it is gone."""
+    peer = Peer(lambda: b"", time.monotonic)
+    for _ in range(100):
+        peer._message_came("x" * 65_536)
+    kept = 0
+    while (message := await peer.receive()) is not None:
+        kept += len(message)
+    assert 500_000 < kept < 1_500_000
+    await peer.close()

@@ -425,3 +425,14 @@ async def test_a_writer_that_pauses_for_too_long_goes_on_with_another_utterance(
             wire.say({"type": "text", "text": "six"}, {"type": "mark", "name": "end"}, {"type": "flush"})
             assert (await wire.told_of(type="speech.ended", utterance=1))["ending"] == "finished"
             assert (await wire.told_of(type="mark"))["utterance"] == 1
+
+
+def test_the_first_sound_that_can_be_heard_is_not_before_the_first() -> None:
+    """A listener that takes it late hears it late: the silence it begins with comes on top."""
+    native = Native(Setting("scripted", RATE))
+    native.receive('{"type": "start"}')
+    stages = Stages(opened_s=1.0, first_chunk_s=1.1, first_taken_s=1.5, audible_s=1.15)
+    (told,) = native.tell("session", Ended(0, Ending.FINISHED, stages))
+    assert isinstance(told, Send)
+    measured = json.loads(told.message)
+    assert (measured["ttfb_ms"], measured["ttfa_ms"]) == (500.0, 550.0)
