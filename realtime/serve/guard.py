@@ -27,6 +27,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 _KEY_HEADERS = ("x-api-key", "xi-api-key")
 _KEY_QUERIES = ("api_key", "xi_api_key", "token")
 _SCHEMES = ("bearer", "token")
+_STRANGE_PAGE = "pages of that origin may not use this server; start it with --allow-origin to let them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Guard:
         self._check_host(request.headers)
         self._check_origin(request.headers)
         if not open_to_all:
+            self._check_site(request.headers)
             self._check_token(request)
 
     def allows_origin(self, headers: Mapping[str, str]) -> str | None:
@@ -121,11 +123,12 @@ class Guard:
             return
         parts = _split(origin)
         if parts is None or parts != headers.get("host", "").lower():
-            raise RefusedError(
-                403,
-                "origin_not_allowed",
-                "pages of that origin may not use this server; start it with --allow-origin to let them",
-            )
+            raise RefusedError(403, "origin_not_allowed", _STRANGE_PAGE)
+
+    def _check_site(self, headers: Mapping[str, str]) -> None:
+        # A picture or a link of another site comes without an Origin; with wrong tokens it could lock its reader out.
+        if "origin" not in headers and headers.get("sec-fetch-site") == "cross-site":
+            raise RefusedError(403, "origin_not_allowed", _STRANGE_PAGE)
 
     def _check_token(self, request: Request) -> None:
         if self._token is None:

@@ -170,3 +170,15 @@ def test_a_ticket_buys_no_other_ticket() -> None:
     ticket = guard.ticket()
     with pytest.raises(RefusedError):
         guard.check(Request("POST", "/ticket", {"ticket": ticket}, HOST, remote="192.0.2.1"), open_to_all=False)
+
+
+def test_a_page_elsewhere_cannot_lock_anybody_out() -> None:
+    """Its pictures need no Origin to call us, but the browser says whence they are asked for; no wrong token counts."""
+    guard = Guard(Policy(TOKEN), Clock())
+    for _ in range(100):
+        assert status(guard, "127.0.0.1", {"token": "x"}, sec_fetch_site="cross-site") == 403
+    assert status(guard, "127.0.0.1", x_api_key=TOKEN, sec_fetch_site="same-origin") == 200
+    assert status(guard, "127.0.0.1", x_api_key=TOKEN) == 200
+    allowing = Guard(Policy(TOKEN, origins=frozenset({"https://example.com"})), Clock())
+    asked = {"origin": "https://example.com", "sec_fetch_site": "cross-site"}
+    assert status(allowing, "127.0.0.1", x_api_key=TOKEN, **asked) == 200
