@@ -172,7 +172,8 @@ class OpusPackets:
         av = self._av = _load_av()
         self.sample_rate_hz = source_rate_hz if source_rate_hz in _OPUS_RATES_HZ else 24_000
         self._packet_samples = round(self.sample_rate_hz * PACKET_S)
-        self._stream = PcmStream(source_rate_hz, PcmFormat(self.sample_rate_hz))
+        self._source_rate_hz = source_rate_hz
+        self._stream = self._fresh()
         self._waiting = bytearray()
         self._samples = 0
         self._codec: Any = av.CodecContext.create("libopus", "w")
@@ -186,7 +187,9 @@ class OpusPackets:
 
     def feed(self, pcm: NDArray[np.float32], *, is_last: bool = False) -> list[bytes]:
         """The packets that are complete now; with `is_last` what is left is filled up with silence."""
-        self._waiting += self._stream.feed(pcm)
+        self._waiting += self._stream.feed(pcm, is_last=is_last)
+        if is_last:
+            self._stream = self._fresh()
         packets = []
         while len(self._waiting) >= 2 * self._packet_samples:
             packets.append(self._take())
@@ -211,6 +214,10 @@ class OpusPackets:
     def drop(self) -> None:
         """Forget what did not fill a packet, at an interruption."""
         self._waiting.clear()
+        self._stream = self._fresh()
+
+    def _fresh(self) -> PcmStream:
+        return PcmStream(self._source_rate_hz, PcmFormat(self.sample_rate_hz))
 
 
 def rtc_packet(payload: bytes, number: int) -> Any:

@@ -117,3 +117,17 @@ def test_silence_completes_a_packet_and_dropping_forgets_it() -> None:
     opus.feed(tone(0.01))
     opus.drop()
     assert opus.feed(np.zeros(0, np.float32), is_last=True) == []
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_an_utterance_owes_nothing_to_the_one_before(drop: bool) -> None:
+    """At a rate that Opus has not, either: what the resampler holds back ends with its utterance."""
+    packets = OpusPackets(44_100)
+    loud = np.full(441, 0.5, np.float32)
+    if drop:
+        packets.feed(loud)
+        packets.drop()
+    else:
+        assert len(packets.feed(loud, is_last=True)) == 1
+    packets.feed(np.zeros(400, np.float32))
+    assert not any(packets._waiting)
