@@ -6,18 +6,20 @@ stale can follow what says that an utterance is over.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from voicestack.runtime import Chunk, InputError, SamplingParams, StateError
+from voicestack.runtime import Chunk, InputError, SamplingParams, StateError, VoicestackError
 
 from ..lifecycle import State
 from ..outlet import Ending
 from ..playout import Heard
 from ..session import MAX_TEXT, Session
 from ..stages import Stages
+from .logs import log
 from .service import Service
 
 
@@ -254,7 +256,7 @@ class Talk:
             writer.result()  # raises what it failed with
         ending = Ending.FAILED if error is not None else session.ending or Ending.FINISHED
         complete = self._take_back(pending)
-        reason = None if error is None else str(error)
+        reason = None if error is None else _told(error)
         await self._emit(Ended(pending.number, ending, session.stages, reason, complete))
 
     async def _write(self, pending: _Pending) -> None:
@@ -280,3 +282,11 @@ class Talk:
             self._utterances.appendleft(_Pending(self._numbers, late, sum(map(len, late)), complete=complete))
             self._numbers += 1
         return complete and not late
+
+
+def _told(error: Exception) -> str:
+    """What a client is told of a failure: of one that is not meant for it, no more than that there was one."""
+    if isinstance(error, VoicestackError):
+        return str(error)
+    log("speech_failed", level=logging.ERROR, error=error)
+    return "the server failed at this utterance; its log tells more"

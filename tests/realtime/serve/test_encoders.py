@@ -129,5 +129,5 @@ def test_an_utterance_owes_nothing_to_the_one_before(drop: bool) -> None:
         packets.drop()
     else:
         assert len(packets.feed(loud, is_last=True)) == 1
-    packets.feed(np.zeros(400, np.float32))
+    packets.feed(np.zeros(800, np.float32))
     assert not any(packets._waiting)

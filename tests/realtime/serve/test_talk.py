@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -39,6 +40,17 @@ async def served(
     config = VoiceConfig(lead_s=(50.0, 60.0), queue_s=100.0, limits=Limits(starved_s=starved_s), max_sessions=sessions)
     async with Voice.load(open_worker=lambda: worker, config=config) as voice:
         yield Service(voice, "scripted", limits or ServeLimits())
+
+
+class Kept(logging.Handler):
+    """What is logged, kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
 
 
 class Heard:
@@ -156,11 +168,13 @@ async def test_an_interruption_before_the_first_sound_ends_the_utterance() -> No
 
 @run
 async def test_an_utterance_that_fails_does_not_end_the_conversation() -> None:
-    """Its end tells why, and the next one is spoken."""
+    """Its end tells that it failed, the log why, and the next one is spoken."""
+    handler, logger = Kept(), logging.getLogger("voicestack.serve")
+    logger.addHandler(handler)
 
     def fault(key: int, frame: int) -> None:
         if key == 0 and frame == 2:
-            raise RuntimeError("the model broke")
+            raise RuntimeError("model.onnx broke")
 
     async with served(ScriptedWorker(fault=fault)) as service, talking(service) as (talk, heard):
         talk.push("broken")
@@ -171,7 +185,11 @@ async def test_an_utterance_that_fails_does_not_end_the_conversation() -> None:
         assert heard.endings() == [(0, Ending.FAILED), (1, Ending.FINISHED)]
         (failed, _) = (event for event in heard.events if isinstance(event, Ended))
         assert failed.error is not None
-        assert "the model broke" in failed.error
+        assert "its log tells more" in failed.error
+    logger.removeHandler(handler)
+    (record,) = handler.records
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "model.onnx broke"
 
 
 @run
@@ -309,7 +327,7 @@ async def test_what_was_spoken_of_an_utterance_makes_room_for_more_of_it() -> No
     async with served(limits=ServeLimits(buffered_chars=20)) as service, talking(service) as (talk, heard):
         for spoken in range(1, 7):
             talk.push("some words ")
-            while heard.characters(0) < 11 * spoken - 1:
+            while heard.characters(0) < 11 * spoken - 1:  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.001)
         with pytest.raises(InputError, match="wait to be spoken"):
             talk.push("x" * 21)
