@@ -118,12 +118,13 @@ class Report:
 class StackShape:
     """What the stacks of a voice are like: n_vq layers of codes below codebook_size; delayed: layer j lags j - 1 steps.
 
-    A code of codebook_size or more is none.
+    A code of codebook_size or more is none. adjustable: whether fewer of them may be heard, by `Session.set_depth`.
     """
 
     n_vq: int
     codebook_size: int
     delayed: bool
+    adjustable: bool = True
 
 
 class Worker(Protocol):

@@ -108,15 +108,17 @@ class Voice:
 
     async def __aenter__(self) -> Self:
         """Load and warm up, off the event loop; BundleError when the bundle cannot be used."""
-        executor = self._stack.enter_context(ThreadPoolExecutor(1, "voicestack-engine"))
+        executor = ThreadPoolExecutor(1, "voicestack-engine")
         loop, meter = asyncio.get_running_loop(), CostMeter()
         try:
             worker = await loop.run_in_executor(executor, self._open_worker)
             await loop.run_in_executor(executor, worker.warm_up, meter)
             meter.settle()
-        except BaseException:
-            await self._stack.aclose()
+        except BaseException as error:
+            # Whoever gave up waiting is not to wait for a load that cannot be broken off.
+            executor.shutdown(wait=not isinstance(error, asyncio.CancelledError), cancel_futures=True)
             raise
+        self._stack.callback(executor.shutdown)
         # What is loaded now stays; a full collection that looked it through would stall everybody for 20 ms and more.
         gc.collect()
         gc.freeze()

@@ -92,6 +92,7 @@ class Call:
         self._error: str | None = None
         self._dry = self._dry_before = (0, 0.0)
         self._listening: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
 
     @property
     def stages(self) -> Stages | None:
@@ -129,15 +130,17 @@ class Call:
         self._dry_before = self._dry
         self._hear, self._sounding, self._error = hear, False, None
         async with asyncio.TaskGroup() as group:
-            writing = group.create_task(self._write(text), name="voicestack-bench-writer")
+            self._writing = group.create_task(self._write(text), name="voicestack-bench-writer")
             await self._over.wait()
-            writing.cancel()
+            self._writing.cancel()
         self._hear = None
         if self._error is not None:
             raise CallError(self._error)
 
     async def interrupt(self) -> None:
-        """Break the reply off."""
+        """Stop the writer, and break the reply off, which ends when the server has answered that."""
+        if self._writing is not None:
+            self._writing.cancel()
         self._say(type="interrupt")
 
     async def close(self) -> None:
@@ -163,8 +166,10 @@ class Call:
                 self._say(type="pong")
             case "stats":
                 self._dry = said["underruns"], said["underrun_s"]
-            case "speech.ended" | "interrupted":
+            case "speech.ended" if said["ending"] != "interrupted":
                 self._error = said.get("error")
+                self._over.set()
+            case "interrupted":
                 self._over.set()
             case "error":
                 self._error = said["message"]

@@ -32,6 +32,15 @@ _TOKEN_WORD = "token"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class _Turned(asyncio.Protocol):
+    """A connection there is no room for."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Turn it away."""
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()
+
+
 class HttpServer:
     """Listens on a port and brings requests to the door, and those that are let in to their routes."""
 
@@ -70,14 +79,24 @@ class HttpServer:
             auto_decompress=False,
         )
         await runner.setup()
+        listener = None
         try:
             try:
-                await web.TCPSite(runner, host, port).start()
+                listener = await asyncio.get_running_loop().create_server(self._accept, host, port)
             except OSError as error:
                 raise InputError(cannot_listen(host, port, error)) from error
-            yield int(runner.addresses[0][1])
+            yield int(listener.sockets[0].getsockname()[1])
         finally:
+            if listener is not None:
+                listener.close()
             await runner.cleanup()
+
+    def _accept(self) -> asyncio.BaseProtocol:
+        """What serves a connection; one too many is dropped at once, so that strangers cannot use up our files."""
+        if self._runner is None or self._runner.server is None or self.connections >= self._limits.sockets:
+            return _Turned()
+        protocol: asyncio.BaseProtocol = self._runner.server()
+        return protocol
 
     @property
     def connections(self) -> int:

@@ -178,6 +178,7 @@ class Call:
             n_vq=voice.stack.n_vq,
             codebook_size=voice.stack.codebook_size,
             delayed=voice.stack.delayed,
+            adjustable=voice.stack.adjustable,
             assistant=self._assistant is not None,
             limits={name: limits[name] for name in _ANNOUNCED},
         )

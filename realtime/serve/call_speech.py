@@ -30,6 +30,8 @@ class CallSpeech:
         self._playout, self._tell, self._send, self._clock = playout, tell, send, clock
         self._stages: dict[int, Stages] = {}
         self._started_s: dict[int, float] = {}
+        # Those of which all was made; that is told when it was heard.
+        self._made: dict[int, tuple[Ending, str | None]] = {}
         # What had been heard when each interruption came that was not acknowledged yet; None finishes the word.
         self._interruptions: deque[Position | None] = deque()
 
@@ -54,6 +56,7 @@ class CallSpeech:
     def ended(self, news: Ended) -> None:
         """All of an utterance was made."""
         if not self._falls_silent and news.ending is not Ending.INTERRUPTED:
+            self._made[news.utterance] = news.ending, news.error
             told = partial(self._told_end, news.utterance, news.ending, news.error)
             self._playout.mark(told, ends=news.utterance)
 
@@ -93,6 +96,7 @@ class CallSpeech:
         return any(position is not None for position in self._interruptions)
 
     def _told_end(self, utterance: int, ending: Ending, error: str | None = None) -> None:
+        self._made.pop(utterance, None)
         position = self._playout.position
         audio_s = round(position.played_s, 3) if position.utterance == utterance else 0.0
         if position.utterance == utterance:
@@ -101,8 +105,10 @@ class CallSpeech:
         self._tell("speech.ended", utterance=utterance, ending=ending, audio_s=audio_s, **waited, error=error)
 
     def _told_interruption(self, position: Position) -> None:
-        for utterance in sorted(self._stages):
-            self._told_end(utterance, Ending.INTERRUPTED)
+        for utterance in sorted({*self._stages, *self._made}):
+            ending, error = self._made.get(utterance, (Ending.INTERRUPTED, None))
+            failed = ending is Ending.FAILED
+            self._told_end(utterance, Ending.FAILED if failed else Ending.INTERRUPTED, error if failed else None)
         self._tell(
             "interrupted",
             utterance=None if position.utterance < 0 else position.utterance,

@@ -14,7 +14,8 @@ class ServeLimits:
     message_burst: a bucket per connection. contexts: conversations on one connection. calls: WebRTC peers at once.
     send_s: for a reader to take a message. first_s: for the first message of a connection. idle_s: without a message
     while nothing is spoken. total_s: of a connection. connect_s: for an offer to become a call. gone_s: without a
-    heartbeat of a peer. drain_s: for what is being spoken at shutdown. connections: WebSockets at once. stall_s: for a
+    heartbeat of a peer. drain_s: for what is being spoken at shutdown. connections: WebSockets at once; sockets: of
+    all kinds. stall_s: for a
     reader of an HTTP body, which may play it as it comes, to take more of it. keepalive_s: for a
     connection to bring its first or next request.
     """
@@ -35,6 +36,7 @@ class ServeLimits:
     gone_s: float = 6.0
     drain_s: float = 10.0
     connections: int = 256
+    sockets: int = 512
     stall_s: float = 20.0
     keepalive_s: float = 30.0
 

@@ -109,6 +109,9 @@ class Connection:
             now_s = clock()
             if (left_s := self._began_s + limits.total_s - now_s) <= 0:
                 await self._part(POLICY, f"a connection may last {limits.total_s:g} s; open another")
+            if self._dialect.context_idle_s is not None:
+                # A context that is opened while this sleeps is to be looked at, too.
+                left_s = min(left_s, self._dialect.context_idle_s)
             if self._heard_s is None:
                 if (first_s := self._began_s + self._dialect.first_s - now_s) <= 0:
                     await self._part(POLICY, f"nothing was said in the first {self._dialect.first_s:g} s")
@@ -130,8 +133,6 @@ class Connection:
                 left_s = min(left_s, idle_s)
                 if idle_s <= 0:
                     await self._let_go(context, talk)
-            if allowed_s is not None:
-                left_s = min(left_s, allowed_s)
         last_s = max([heard_s, *self._active_s.values()])
         if not busy:
             left_s = min(left_s, last_s + limits.idle_s - now_s)
@@ -202,6 +203,9 @@ class Connection:
         return []
 
     async def _emit(self, context: str, event: TalkEvent) -> None:
+        if context not in self._talks:
+            # It was let go, and its last event told.
+            return
         self._active_s[context] = self._service.clock()
         await self._do(self._dialect.tell(context, event))
 

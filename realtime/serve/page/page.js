@@ -158,8 +158,8 @@ const told = {
     scope.shape(message.n_vq, message.codebook_size, message.delayed);
     const slider = $("depth");
     slider.max = message.n_vq;
-    slider.disabled = false;
-    if (!depthTouched) slider.value = message.depth;
+    slider.disabled = !message.adjustable;
+    if (!depthTouched || slider.disabled) slider.value = message.depth;
     else call.send("depth", { depth: Number(slider.value) });
     showDepth();
   },

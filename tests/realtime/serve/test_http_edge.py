@@ -2,7 +2,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -174,3 +174,26 @@ async def test_a_client_that_vanishes_ends_its_conversation() -> None:
         assert connection.transport is not None
         connection.transport.abort()
         await until(lambda: left == ["left"])
+
+
+@run
+async def test_connections_that_are_too_many_are_turned_away() -> None:
+    """Those that are there are served on."""
+    route = HttpRoute("GET", "/healthz", _fine)
+    mounted = Mounted(route, limits=ServeLimits(sockets=3))
+    async with mounted.server.listening("127.0.0.1", 0) as port:
+        pairs = [await asyncio.open_connection("127.0.0.1", port) for _ in range(6)]
+        try:
+            await until(lambda: mounted.server.connections == 3)
+            reader, writer = pairs[0]
+            writer.write(f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            with suppress(ConnectionResetError):
+                assert await pairs[-1][0].read() == b""
+        finally:
+            for _, writer in pairs:
+                writer.close()
+
+
+async def _fine(request: Request) -> Reply:
+    return Reply()

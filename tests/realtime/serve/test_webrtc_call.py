@@ -127,9 +127,9 @@ class Echo:
 
 
 @asynccontextmanager
-async def served(sessions: int = 64, **limits: Any) -> AsyncIterator[Service]:
+async def served(worker: ScriptedWorker | None = None, sessions: int = 64, **limits: Any) -> AsyncIterator[Service]:
     config = VoiceConfig(lead_s=(50.0, 60.0), queue_s=100.0, max_sessions=sessions)
-    async with Voice.load(open_worker=ScriptedWorker, config=config) as voice:
+    async with Voice.load(open_worker=lambda: worker or ScriptedWorker(), config=config) as voice:
         yield Service(voice, "scripted", ServeLimits(**limits))
 
 
@@ -474,3 +474,22 @@ async def test_what_is_heard_is_no_silence_of_the_peer() -> None:
         clock.now_s += 200
         assert (await line.wait_for("bye"))["reason"] == "idle"
         await running
+
+
+@run
+async def test_an_interruption_ends_what_was_made_and_not_heard_too() -> None:
+    """An utterance that failed behind one that plays is told as failed, though nobody waits for it any more."""
+
+    def fault(key: int, frame: int) -> None:
+        if key == 1:
+            raise RuntimeError("the model broke")
+
+    async with calling(worker=ScriptedWorker(fault=fault)) as (line, _, _):
+        line.say("text", text="hello there my friend", flush=True)
+        await line.hear_until("speech.started")
+        line.say("text", text="second one", flush=True)
+        await asyncio.sleep(0.3)
+        line.say("interrupt")
+        await line.wait_for("interrupted")
+        endings = [(event["utterance"], event["ending"]) for event in line.told("speech.ended")]
+        assert endings == [(0, "interrupted"), (1, "failed")]

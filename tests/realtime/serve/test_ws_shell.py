@@ -12,7 +12,10 @@ pytest.importorskip("soxr", reason="sound on the wire needs the `serve` extra")
 
 from ws_fakes import FakeWire, connected, run, served
 
+from voicestack.realtime.serve.dialects.cartesia import Cartesia
+from voicestack.realtime.serve.dialects.dialect import Setting
 from voicestack.realtime.serve.limits import ServeLimits
+from voicestack.realtime.serve.ws_shell import Connection
 
 START: dict[str, object] = {"type": "start"}
 LONG = "one two three four five six seven eight nine ten "
@@ -312,3 +315,18 @@ async def test_a_client_may_vanish_at_any_moment() -> None:
                 for _ in range(ticks):
                     await asyncio.sleep(0)
             assert service.voice.sessions == 0
+
+
+@run
+async def test_a_context_that_never_says_a_word_gives_its_place_back() -> None:
+    """Also one that is opened long after its connection."""
+    async with served() as service:
+        wire, dialect = FakeWire(), Cartesia(Setting("x", 8000))
+        dialect.context_idle_s = 0.2
+        running = asyncio.create_task(Connection(service, dialect, wire).run())
+        wire.say({"context_id": "a", "transcript": " ", "continue": True})
+        async with asyncio.timeout(5):
+            await eventually(lambda: service.voice.sessions == 1)
+            await service.voice.drain()
+        wire.hang_up()
+        await running
