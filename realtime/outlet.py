@@ -5,12 +5,9 @@ from collections import deque
 from dataclasses import replace
 from enum import StrEnum
 
-import numpy as np
-from numpy.typing import NDArray
-
 from voicestack.runtime import Chunk, WordTiming
 
-_FADE_S = 0.005
+from .fade import faded
 
 
 class Ending(StrEnum):
@@ -76,7 +73,7 @@ class Outlet:
             samples = round((end_s - chunk.start_s) * self.rate)
             if samples > 0:
                 words = tuple(word for word in chunk.words if word.start_s < end_s)
-                pcm = _faded(chunk.pcm[:samples], self.rate) if samples < len(chunk.pcm) else chunk.pcm
+                pcm = faded(chunk.pcm[:samples], self.rate) if samples < len(chunk.pcm) else chunk.pcm
                 kept.append(replace(chunk, pcm=pcm, words=words))
         self._chunks = kept
         self.queued_s = sum(len(chunk.pcm) for chunk in kept) / self.rate
@@ -97,11 +94,3 @@ class Outlet:
         chunk = self._chunks.popleft()
         self.queued_s = max(0.0, self.queued_s - len(chunk.pcm) / self.rate)
         return chunk
-
-
-def _faded(pcm: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """The same, [samples] or [samples, channels], its last few milliseconds falling to silence."""
-    faded, count = pcm.copy(), min(len(pcm), round(_FADE_S * rate))
-    fall = np.linspace(1, 0, count, dtype=np.float32)
-    faded[len(faded) - count :] *= fall if pcm.ndim == 1 else fall[:, None]
-    return faded

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from voicestack.runtime import VoicestackError
 
 from .client import ConnectionLostError, RemoteChunk, RemoteSession, connect
+from .first_error import first_error
 from .say_voice import Manner, SayVoice
 from .text_pipe import TextPipe
 
@@ -100,7 +101,7 @@ class _Conversation:
                 group.create_task(writer.write(), name="voicestack-remote-writer")
                 await self._listen(writer)
         except* VoicestackError as failed:
-            raise _first(failed) from None
+            raise first_error(failed) from None
 
     async def _listen(self, writer: "_Writer") -> None:
         offset_s = 0.0
@@ -189,8 +190,3 @@ def _read(
         except VoicestackError as error:
             last = error
         loop.call_soon_threadsafe(pieces.put_nowait, last)
-
-
-def _first(group: BaseExceptionGroup[VoicestackError]) -> VoicestackError:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

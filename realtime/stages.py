@@ -46,6 +46,17 @@ class Stages:
         if self.first_taken_s is None:
             self.first_taken_s = now_s
 
+    def waited_ms(self, began_s: float | None) -> dict[str, float | None]:
+        """From its first text to its sound, which began to reach its listener then, and to the first that is heard."""
+        if self.opened_s is None or began_s is None:
+            return {"ttfb_ms": None, "ttfa_ms": None}
+        ttfb_s = began_s - self.opened_s
+        if self.audible_s is None or self.first_chunk_s is None:
+            return {"ttfb_ms": round(1000 * ttfb_s, 1), "ttfa_ms": None}
+        # Known is where it would be heard if it were taken as soon as it is made.
+        silence_s = max(0.0, self.audible_s - self.first_chunk_s)
+        return {"ttfb_ms": round(1000 * ttfb_s, 1), "ttfa_ms": round(1000 * (ttfb_s + silence_s), 1)}
+
     def text_came(self, waited_s: float, now_s: float) -> None:
         """After it had been missing for so long."""
         self.starved_s += waited_s

@@ -118,9 +118,9 @@ class Caller:
 
 
 @asynccontextmanager
-async def callers(peers: Peers, count: int) -> AsyncIterator[list[Caller]]:
+async def callers(peers: Peers, count: int, kind: type[Caller] = Caller) -> AsyncIterator[list[Caller]]:
     """So many calls."""
-    all_of_them = [Caller() for _ in range(count)]
+    all_of_them = [kind() for _ in range(count)]
     try:
         await asyncio.gather(*(caller.call(peers) for caller in all_of_them))
         yield all_of_them

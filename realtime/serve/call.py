@@ -4,33 +4,22 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Protocol
 
-from voicestack.runtime import CapacityError, InputError, StateError, VoicestackError
+from voicestack.runtime import CapacityError, InputError, VoicestackError
 
 from ..lifecycle import State
 from .bucket import Bucket
-from .call_messages import (
-    Command,
-    Depth,
-    Flush,
-    Interrupt,
-    Ping,
-    Text,
-    User,
-    event,
-    read_command,
-)
+from .call_messages import Command, Depth, Flush, Interrupt, Ping, Text, User, event, read_command
 from .call_speech import CallSpeech
 from .edge import WireClosedError
 from .logs import log
 from .opus_track import CallPlayout, MediaClock, PacketEncoder
 from .service import Service
 from .talk import Ended, Interrupted, Opened, Sound, Talk, TalkEvent
+from .terms import announced, code_of
 
 PROTOCOL = "voicestack.call.v1"
-_ANNOUNCED = ("text_chars", "buffered_chars", "message_bytes", "messages_per_s", "message_burst", "idle_s", "total_s")
 _PULSE_S = 0.2
 _PING_S = 2.0
 _SPEECH_S = 0.1
@@ -169,7 +158,6 @@ class Call:
 
     def _greet(self) -> None:
         voice = self._service.voice
-        limits = asdict(self._limits)
         self._tell(
             "hello",
             protocol=PROTOCOL,
@@ -180,7 +168,7 @@ class Call:
             delayed=voice.stack.delayed,
             adjustable=voice.stack.adjustable,
             assistant=self._assistant is not None,
-            limits={name: limits[name] for name in _ANNOUNCED},
+            limits=announced(self._limits),
         )
 
     def _tell(self, kind: str, **fields: object) -> None:
@@ -192,8 +180,7 @@ class Call:
             self.connection.send(message)
 
     def _complain(self, error: VoicestackError) -> None:
-        code = "input" if isinstance(error, InputError) else "state" if isinstance(error, StateError) else "failed"
-        self._tell("error", code=code, message=str(error))
+        self._tell("error", code=code_of(error), message=str(error))
 
     # What comes in.
 

@@ -14,15 +14,15 @@ heard instead of when they are made; and
 
 import base64
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from voicestack.runtime import Chunk, InputError, WordTiming
+from voicestack.runtime import Chunk, InputError
 
 from .dialects.fields import Fields
+from .terms import words_of
 
 _REF_CHARS = 64
 
@@ -102,11 +102,6 @@ def read_command(message: str | bytes, *, max_bytes: int, max_chars: int) -> Com
 def event(kind: str, **fields: Any) -> str:
     """An event as it is sent; fields that are None are left out."""
     return json.dumps({"type": kind, **{name: value for name, value in fields.items() if value is not None}})
-
-
-def words_of(words: Iterable[WordTiming]) -> list[dict[str, object]]:
-    """Words with their times in the utterance."""
-    return [{"text": word.text, "start_s": round(word.start_s, 3)} for word in words]
 
 
 def words_event(utterance: int, chunk: Chunk) -> str | None:

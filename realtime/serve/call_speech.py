@@ -7,9 +7,10 @@ from typing import Protocol
 
 from ..outlet import Ending
 from ..stages import Stages
-from .call_messages import stacks_event, words_event, words_of
+from .call_messages import stacks_event, words_event
 from .opus_track import CallPlayout, Position
 from .talk import Ended, Interrupted, Sound
+from .terms import words_of
 
 
 class Tell(Protocol):
@@ -87,7 +88,7 @@ class CallSpeech:
             underruns=playout.underruns,
             underrun_s=round(playout.underrun_s, 3),
             depth=playout.depth,
-            **_waited(self._stages.get(position.utterance), self._started_s.get(position.utterance)),
+            **self._waited_ms(position.utterance),
         )
 
     @property
@@ -95,14 +96,19 @@ class CallSpeech:
         """Whether what still comes is of an utterance that was interrupted."""
         return any(position is not None for position in self._interruptions)
 
+    def _waited_ms(self, utterance: int) -> dict[str, float | None]:
+        return self._stages.get(utterance, Stages()).waited_ms(self._started_s.get(utterance))
+
     def _told_end(self, utterance: int, ending: Ending, error: str | None = None) -> None:
         self._made.pop(utterance, None)
         position = self._playout.position
         audio_s = round(position.played_s, 3) if position.utterance == utterance else 0.0
         if position.utterance == utterance:
             self.report()
-        waited = _waited(self._stages.pop(utterance, None), self._started_s.pop(utterance, None))
-        self._tell("speech.ended", utterance=utterance, ending=ending, audio_s=audio_s, **waited, error=error)
+        waited_ms = self._waited_ms(utterance)
+        self._stages.pop(utterance, None)
+        self._started_s.pop(utterance, None)
+        self._tell("speech.ended", utterance=utterance, ending=ending, audio_s=audio_s, **waited_ms, error=error)
 
     def _told_interruption(self, position: Position) -> None:
         for utterance in sorted({*self._stages, *self._made}):
@@ -115,14 +121,3 @@ class CallSpeech:
             played_ms=round(position.played_s * 1000),
             words=words_of(position.words),
         )
-
-
-def _waited(stages: Stages | None, started_s: float | None) -> dict[str, float]:
-    """From the first text to the first packet of speech, and to the first that can be heard."""
-    if stages is None or started_s is None or stages.opened_s is None:
-        return {}
-    ttfb_s = started_s - stages.opened_s
-    if stages.audible_s is None or stages.first_chunk_s is None:
-        return {"ttfb_ms": round(ttfb_s * 1000, 1)}
-    silence_s = max(0.0, stages.audible_s - stages.first_chunk_s)
-    return {"ttfb_ms": round(ttfb_s * 1000, 1), "ttfa_ms": round((ttfb_s + silence_s) * 1000, 1)}

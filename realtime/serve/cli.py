@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from voicestack.runtime import VoicestackError
 
+from ..first_error import first_error
 from .settings import BAD_INPUT, parse
 
 _EXTRAS = {"aiohttp": "serve", "soxr": "serve", "aiomqtt": "mqtt", "paho": "mqtt"}
@@ -29,7 +30,7 @@ def serve(arguments: Sequence[str] | None = None) -> int:
         # It came before anybody listened for it.
         return 0
     except BaseException as failed:
-        error = _first(failed)
+        error = first_error(failed)
         if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get((error.name or "").partition(".")[0])):
             _tell(f"the package {error.name} is missing; install voicestack with its `{extra}` extra")
         elif isinstance(error, VoicestackError | OSError):
@@ -38,13 +39,6 @@ def serve(arguments: Sequence[str] | None = None) -> int:
             raise
         return BAD_INPUT
     return 0
-
-
-def _first(error: BaseException) -> BaseException:
-    """The error itself, or the first inside a group of them, however deep."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _tell(line: str) -> None:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from voicestack.runtime import Chunk, WordTiming
 
+from ..fade import FADE_S, faded
 from ..meter import mono
 
 PACKET_S = 0.02
 RESYNC_S = 0.5
 """A stall below this is made good by a burst, so that no word is lost; a longer one moves the clock."""
-_FADE_S = 0.005
 _SETTLED_PACKETS = 25
 """After so much silence the encoder has nothing left to say, and its last packet is sent again and again."""
 _FULL_S = 2.0
@@ -172,7 +172,7 @@ class CallPlayout:
         """Fall silent with the next packet, without a click; returns what was heard. Marks are forgotten, too."""
         head = next((item for item in self._queue if isinstance(item, _Piece)), None)
         if head is not None and head.utterance == self._utterance and self._is_open:
-            self._fade = _faded(head.pcm[head.taken : head.taken + round(_FADE_S * self._rate)], self._rate)
+            self._fade = faded(head.pcm[head.taken : head.taken + round(FADE_S * self._rate)], self._rate)
         self._queue.clear()
         self._is_open = self._is_dry = False
         self._room.set()
@@ -185,7 +185,7 @@ class CallPlayout:
         for piece in pieces:
             kept = len(piece.pcm) if end_s is None else round((end_s - piece.chunk.start_s) * self._rate)
             if kept > piece.taken:
-                piece.pcm = _faded(piece.pcm[:kept], self._rate) if kept < len(piece.pcm) else piece.pcm
+                piece.pcm = faded(piece.pcm[:kept], self._rate) if kept < len(piece.pcm) else piece.pcm
                 self._queue.append(piece)
 
     def word_end_s(self) -> float | None:
@@ -287,11 +287,3 @@ class CallPlayout:
             self.underruns += not is_excused
         if not (is_excused or self._is_forgiven):
             self.underrun_s += seconds
-
-
-def _faded(pcm: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
-    """The same, its last few milliseconds falling to silence."""
-    count = min(len(pcm), round(_FADE_S * rate_hz))
-    fall = np.ones(len(pcm), np.float32)
-    fall[len(pcm) - count :] = np.linspace(1, 0, count, dtype=np.float32)
-    return pcm * fall

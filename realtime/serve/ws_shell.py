@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from voicestack.runtime import SamplingParams, VoicestackError
 
+from ..first_error import first_error
 from .bucket import Bucket
 from .dialects.cartesia import Cartesia
 from .dialects.deepgram import Deepgram
@@ -87,7 +88,7 @@ class Connection:
         except* WireClosedError:
             pass
         except* _LeavingError as leaving:
-            end = _first(leaving)
+            end = first_error(leaving).step
         except* Exception:
             _log.exception("a connection failed")
             end = Leave(BROKEN, "the server failed")
@@ -240,12 +241,6 @@ async def _command(talk: Talk, step: Push | Flush | Interrupt | Played | SetDept
             talk.set_depth(step.depth)
         case Finish():
             talk.close()
-
-
-def _first(group: BaseExceptionGroup[_LeavingError]) -> Leave:
-    """What the first of them says."""
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first.step
 
 
 @cache

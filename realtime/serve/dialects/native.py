@@ -1,15 +1,13 @@
 """voicestack's own protocol, `voicestack.v1`, one conversation a connection; ../PROTOCOL.md is its reference."""
 
-from dataclasses import asdict
-
 import numpy as np
 from numpy.typing import NDArray
 
-from voicestack.runtime import CapacityError, Chunk, InputError, StateError, VoicestackError, WordTiming
+from voicestack.runtime import CapacityError, Chunk, InputError, VoicestackError
 
-from ...stages import Stages
 from ..pcm import PcmFormat, PcmStream
 from ..talk import Ended, Interrupted, Opened, Sound, TalkEvent
+from ..terms import announced, code_of, words_of
 from .dialect import BROKEN, POLICY, TRY_AGAIN, Dialect, Setting, as_message, leave
 from .fields import Fields
 from .marks import Marks
@@ -17,7 +15,6 @@ from .steps import Flush, Interrupt, Open, Played, Push, Send, SetDepth, Steps
 
 PROTOCOL = "voicestack.v1"
 _CONTEXT = "session"
-_ANNOUNCED = ("text_chars", "buffered_chars", "message_bytes", "messages_per_s", "message_burst", "idle_s", "total_s")
 _MARKS = 1000
 _NAME_CHARS = 256
 _SILENCE = np.zeros(0, np.float32)
@@ -52,14 +49,14 @@ class Native(Dialect):
 
     def complain(self, context: str | None, error: VoicestackError) -> Steps:
         """An error; the conversation goes on."""
-        code = "policy" if context is None and not isinstance(error, InputError) else _code(error)
+        code = "policy" if context is None and not isinstance(error, InputError) else code_of(error)
         return [as_message(type="error", code=code, message=str(error))]
 
     def over(self, context: str, error: VoicestackError | None = None) -> Steps:
         """The conversation cannot go on; neither can the connection."""
         if error is None:
             return [leave(1000, "")]
-        fields = {"code": _code(error), "message": str(error)}
+        fields = {"code": code_of(error), "message": str(error)}
         if isinstance(error, CapacityError):
             told = as_message(type="error", retry_after_s=error.retry_after_s, **fields)
             return [told, leave(TRY_AGAIN, str(error))]
@@ -118,7 +115,6 @@ class Native(Dialect):
         return [opening]
 
     def _hello(self) -> Send:
-        limits = asdict(self.setting.limits)
         frames = self._frames
         return as_message(
             type="hello",
@@ -128,7 +124,7 @@ class Native(Dialect):
             depth=self.setting.depth if self._depth is None else self._depth,
             format=self._format,
             sample_rate=0 if frames is None else frames.sample_rate_hz,
-            limits={name: limits[name] for name in _ANNOUNCED},
+            limits=announced(self.setting.limits),
         )
 
     def _mark(self, name: str) -> Steps:
@@ -145,7 +141,7 @@ class Native(Dialect):
             self._sounding, self._spoken_s = utterance, 0.0
             steps.append(as_message(type="speech.started", utterance=utterance))
         if chunk.words:
-            steps.append(as_message(type="words", utterance=utterance, words=_words(chunk.words)))
+            steps.append(as_message(type="words", utterance=utterance, words=words_of(chunk.words)))
         for name, start_s in self._marks.reached(chunk.words) if not self._interrupting else []:
             steps.append(as_message(type="mark", name=name, utterance=utterance, start_s=round(start_s, 3)))
         return steps + self._audio(utterance, chunk.pcm, is_last=False)
@@ -172,7 +168,8 @@ class Native(Dialect):
                 at_s = round(self._spoken_s if spoken else 0.0, 3)
                 steps.append(as_message(type="mark", name=name, utterance=event.utterance, start_s=at_s))
         told: dict[str, object] = {"utterance": event.utterance, "ending": event.ending.value}
-        told |= {"audio_s": round(self._spoken_s, 3) if spoken else 0.0, **_measured(event.stages)}
+        stages = event.stages
+        told |= {"audio_s": round(self._spoken_s, 3) if spoken else 0.0, **stages.waited_ms(stages.first_taken_s)}
         if event.error is not None:
             told["error"] = event.error
         return [*steps, as_message(type="speech.ended", **told)]
@@ -185,7 +182,7 @@ class Native(Dialect):
                 type="interrupted",
                 utterance=None if event.utterance < 0 else event.utterance,
                 played_ms=round(heard.played_ms, 1),
-                words=_words(heard.words),
+                words=words_of(heard.words),
             )
         ]
 
@@ -225,27 +222,3 @@ class _Opus:
     def drop(self) -> None:
         """The next utterance begins with a packet of its own."""
         self._packets.drop()
-
-
-def _words(words: tuple[WordTiming, ...]) -> list[dict[str, object]]:
-    return [{"text": word.text, "start_s": round(word.start_s, 3)} for word in words]
-
-
-def _measured(stages: Stages) -> dict[str, object]:
-    """How long its listener waited: for the first sound, and for the first that can be heard."""
-    if stages.opened_s is None or stages.first_taken_s is None:
-        return {"ttfb_ms": None, "ttfa_ms": None}
-    ttfb_s = stages.first_taken_s - stages.opened_s
-    if stages.audible_s is None or stages.first_chunk_s is None:
-        return {"ttfb_ms": round(1000 * ttfb_s, 1), "ttfa_ms": None}
-    # Known is where it would be heard if it were taken as soon as it is made.
-    silence_s = max(0.0, stages.audible_s - stages.first_chunk_s)
-    return {"ttfb_ms": round(1000 * ttfb_s, 1), "ttfa_ms": round(1000 * (ttfb_s + silence_s), 1)}
-
-
-def _code(error: VoicestackError) -> str:
-    if isinstance(error, CapacityError):
-        return "capacity"
-    if isinstance(error, InputError):
-        return "input"
-    return "state" if isinstance(error, StateError) else "failed"
