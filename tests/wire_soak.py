@@ -270,7 +270,7 @@ async def soak(count: int, live: int) -> bool:
         for kind in kinds:
             found = await kind()
             all_held &= found.holds
-            print(f"{'ok  ' if found.holds else 'LATE'} {found}", flush=True)
+            print(f"{'ok  ' if found.holds else 'LATE'} {found}, {server.rss_mb():.0f} MB", flush=True)
         after = server.descriptors(), server.rss_mb()
         for task in tasks:
             task.cancel()
