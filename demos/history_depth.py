@@ -24,7 +24,7 @@ from voicestack.runtime.history import HistoryPolicy
 from voicestack.runtime.history_rows import BLOCK_ROWS, HistoryRows
 from voicestack.runtime.history_upkeep import age
 from voicestack.runtime.kv_cache import KVCache
-from voicestack.runtime.text import Lexicon, SentenceEnd, TextFrontEnd, Word
+from voicestack.runtime.text import Lexicon, Mark, TextFrontEnd, Word
 
 POLICIES = ("full", "10:32,inf:8", "10:32,50:8,inf:3", "10:32,50:8,240:3", "30:32", "10:32", "4:32,6:8")
 LAYERS = {"1-3": slice(0, 3), "4-6": slice(3, 6), "7-16": slice(6, 16), "17-32": slice(16, 32)}
@@ -184,7 +184,7 @@ def free_run(bundle: Bundle, policy: HistoryPolicy, frames: int) -> tuple[Stream
     engine, front_end = Engine(bundle, slots=1), TextFrontEnd(Lexicon.load(bundle.lexicon_path))
     stream = engine.admit(StreamSpec(SamplingParams(seed=1), bundle.manifest.n_vq, history=policy))
     for event in front_end.push(TEXT * (1 + frames // 100)):
-        if not isinstance(event, SentenceEnd):
+        if isinstance(event, Word | Mark):
             stream.feed.push(event.tokens, event.spelling if isinstance(event, Word) else None)
     codes: list[NDArray[np.int64]] = []
     while not stream.done and len(codes) < frames:

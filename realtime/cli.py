@@ -77,6 +77,13 @@ def _add_say(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="how long the speech should become; with a pipe it waits for the pipe's end",
     )
     command.add_argument(
+        "--rate",
+        type=float,
+        metavar="R",
+        help="how fast to speak, 0.5 to 2; the voice's own is 1, and far from it words are lost. Any other "
+        "waits for the end of each sentence",
+    )
+    command.add_argument(
         "--depth",
         type=int,
         metavar="K",
@@ -184,6 +191,7 @@ def _request(options: argparse.Namespace, desk: Desk) -> SayRequest:
             seed=options.seed,
             depth=options.depth,
             seconds=options.seconds,
+            rate=options.rate,
             prompt=options.prompt,
             prompt_text=options.prompt_text,
             language=options.language,

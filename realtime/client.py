@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
-from voicestack.runtime import CapacityError, Chunk, InputError, StateError, VoicestackError
+from voicestack.runtime import Chunk, InputError, StateError, VoicestackError
 
 from .outlet import Ending
 from .playout import Heard, Playout
@@ -28,19 +28,18 @@ from .remote_protocol import (
     ConnectionLostError,
     Wishes,
     address_of,
+    closing_of,
     error_of,
+    hello_of,
     is_fatal,
     parsed,
-    reason_in,
+    refusal_of,
     words_of,
 )
 from .remote_sound import Interruption, RemoteChunk, RemoteSound, UtteranceReport
 
 _OPEN_S = 10.0
 _CLOSE_S = _GIVE_UP_S = 2.0
-_TRY_AGAIN = 1013
-_BUSY = (429, 503)
-_UNKNOWN_TOKEN = (401, 403)
 
 
 def connect(
@@ -227,12 +226,7 @@ class RemoteSession:
 
     async def _hear_hello(self, wire: ClientConnection) -> Mapping[str, Any]:
         async with asyncio.timeout(_OPEN_S):
-            told = parsed(await wire.recv())
-        if told.get("type") == "error":
-            raise error_of(told)
-        if told.get("type") != "hello" or not isinstance(told.get("sample_rate"), int):
-            raise ConnectionLostError(f"{self._address} speaks another protocol; use the URL of a voicestack serve")
-        return told
+            return hello_of(parsed(await wire.recv()), self._address)
 
     async def _read(self, wire: ClientConnection) -> None:
         """Take messages as they come, until the connection ends."""
@@ -291,32 +285,18 @@ async def _opened(address: str, token: str | None) -> ClientConnection:
             close_timeout=_CLOSE_S,
         )
     except InvalidStatus as refused:
-        raise _refusal(address, refused) from refused
+        response = refused.response
+        wait = response.headers.get("Retry-After", "")
+        raise refusal_of(address, response.status_code, bytes(response.body or b""), wait) from refused
     except InvalidURI as error:
         raise InputError(f"{address!r} is no URL of a server") from error
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
         raise ConnectionLostError(f"no server answers at {address}: {error}; start one by voicestack serve") from error
 
 
-def _refusal(address: str, refused: InvalidStatus) -> VoicestackError:
-    response = refused.response
-    status = response.status_code
-    reason = reason_in(bytes(response.body or b"")) or f"status {status}"
-    if status in _UNKNOWN_TOKEN:
-        return InputError(f"{address} lets nobody in without the right token: {reason}")
-    if status in _BUSY:
-        wait = response.headers.get("Retry-After", "")
-        return CapacityError(f"{address} is busy: {reason}", float(wait) if wait.isdigit() else None)
-    return ConnectionLostError(f"{address} refused the connection: {reason}")
-
-
 def _why(closed: ConnectionClosed) -> VoicestackError:
-    """What a connection that has ended means to its user."""
     frame = closed.rcvd
-    if frame is not None and frame.code == _TRY_AGAIN:
-        return CapacityError(frame.reason or "the server is full; try again")
-    why = "without a word" if frame is None else f"with code {frame.code}{f' ({frame.reason})' if frame.reason else ''}"
-    return ConnectionLostError(f"the server closed the connection {why}; connect again")
+    return closing_of() if frame is None else closing_of(frame.code, frame.reason)
 
 
 __all__ = ["Chunk", "ConnectionLostError", "Heard", "RemoteChunk", "RemoteSession", "UtteranceReport", "connect"]

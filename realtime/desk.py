@@ -61,7 +61,7 @@ def _load_embedded(path: Path) -> SayVoice:
 
     def speak(text: str | TextPipe, manner: Manner) -> Iterator[Spoken]:
         sampling = SamplingParams(seed=manner.seed)
-        return speaker.speak(text, sampling=sampling, depth=manner.depth, seconds=manner.seconds)
+        return speaker.speak(text, sampling=sampling, depth=manner.depth, seconds=manner.seconds, rate=manner.rate)
 
     def prepare(manner: Manner) -> None:
         manner.refuse("prompt", "prompt_text", "language", "instruction")

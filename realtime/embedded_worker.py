@@ -49,7 +49,7 @@ class EmbeddedWorker:
         """The same; InputError for what this voice cannot do."""
         if spec.published is not None:
             raise InputError("a manner of published checkpoints does not fit this project's own voice; leave it out")
-        self._ensemble.release(self._ensemble.begin(_stream_spec(spec), spec.warm_up))
+        self._ensemble.release(self._begin(spec))
         return spec
 
     def deep_enough(self, depth: int) -> int:
@@ -85,7 +85,7 @@ class EmbeddedWorker:
             if utterance := self._utterances.pop(key, None):
                 self._ensemble.release(utterance)
         for key, spec in order.open:
-            self._utterances[key] = self._ensemble.begin(_stream_spec(spec), spec.warm_up)
+            self._utterances[key] = self._begin(spec)
             self._utterances[key].play(spec.played_depth)
         for key, depth in order.play:
             self._utterances[key].play(depth)
@@ -105,6 +105,11 @@ class EmbeddedWorker:
         report.ort_s = self._ensemble.busy_s - ort_before_s
         return report
 
+    def _begin(self, spec: UtteranceSpec) -> Utterance:
+        return self._ensemble.begin(
+            StreamSpec(spec.sampling, spec.depth, history=spec.history), spec.warm_up, spec.rate
+        )
+
     def _step(self, order: Order) -> Iterator[Result]:
         keys = {self._utterances[step.key]: step.key for step in order.step if step.key in self._utterances}
         for step in order.step:
@@ -117,13 +122,11 @@ class EmbeddedWorker:
     def _note(self, meter: CostMeter, depths: "Counter[int]") -> None:
         """Tell the meter what the last step took."""
         times = self._ensemble.times
-        meter.stepped_together(depths, times.engine_s)
+        # A step in which somebody had no text, or was silent, is of a batch nobody knows.
+        if times.stepped == depths.total():
+            meter.stepped_together(depths, times.engine_s)
         if times.decoded:
             meter.decoded(times.decoded, times.codec_s)
-
-
-def _stream_spec(spec: UtteranceSpec) -> StreamSpec:
-    return StreamSpec(spec.sampling, spec.depth, history=spec.history)
 
 
 def _result(key: int, advanced: Advanced) -> Result:

@@ -22,7 +22,7 @@ class UtteranceSpec:
     """How one utterance is to be spoken; None is as the voice does.
 
     played_depth: how many layers are heard at most, however many are made. conversation: those of one number go on from
-    each other, where the worker converses.
+    each other, where the worker converses. rate: how fast to speak, 0.5 to 2; 1 is as the voice does, too.
     """
 
     sampling: SamplingParams = field(default_factory=SamplingParams)
@@ -32,6 +32,7 @@ class UtteranceSpec:
     published: "PublishedManner | None" = None
     conversation: int | None = None
     played_depth: int | None = None
+    rate: float | None = None
 
     def numbered(self, utterance: int) -> "UtteranceSpec":
         """The same for the nth utterance of a session, so that one seed does not make them all alike.

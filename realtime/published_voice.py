@@ -22,6 +22,7 @@ class _PublishedVoice:
 
     def prepare(self, manner: Manner) -> None:
         """Read the prompt, and encode and prefill it where it is a recording."""
+        manner.refuse("rate")
         if not self.speaker.takes_style:
             manner.refuse("language", "instruction", "seconds")
         self.speaker.prepare(manner.depth)

@@ -93,6 +93,10 @@ class PublishedWorker:
         """The same; InputError for what this voice cannot do."""
         if replace(spec.sampling, seed=None) != SamplingParams():
             raise InputError("of sampling a published voice takes the seed only; give the rest by its PublishedManner")
+        if spec.rate not in (None, 1):
+            raise InputError(
+                f"a published voice speaks at a rate of its own; leave out the rate, or 1; got {spec.rate!r}"
+            )
         if spec.warm_up is not None:
             raise InputError("a published voice has no warm-up ramp; leave warm_up out")
         self._ensemble.check(self._manner_of(spec), spec.depth)

@@ -11,6 +11,9 @@ from voicestack.runtime import CapacityError, InputError, StateError, Voicestack
 PROTOCOL = "voicestack.v1"
 _PATH = "/ws"
 _FATAL = ("policy", "capacity", "failed")
+_TRY_AGAIN = 1013
+_BUSY = (429, 503)
+_UNKNOWN_TOKEN = (401, 403)
 
 
 class ConnectionLostError(VoicestackError):
@@ -46,12 +49,25 @@ def address_of(url: str) -> str:
     return urlunsplit((schemes[parts.scheme], parts.netloc, path, parts.query, ""))
 
 
-def reason_in(body: bytes) -> str:
-    """What a server's answer says is wrong."""
+def refusal_of(address: str, status: int, body: bytes, retry_after: str) -> VoicestackError:
+    """What a server's answer, which let nobody in, means to its user."""
     try:
-        return str(json.loads(body)["error"]["message"])
+        reason = str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return ""
+        reason = f"status {status}"
+    if status in _UNKNOWN_TOKEN:
+        return InputError(f"{address} lets nobody in without the right token: {reason}")
+    if status in _BUSY:
+        return CapacityError(f"{address} is busy: {reason}", float(retry_after) if retry_after.isdigit() else None)
+    return ConnectionLostError(f"{address} refused the connection: {reason}")
+
+
+def closing_of(code: int | None = None, reason: str = "") -> VoicestackError:
+    """What the end of a connection means to its user; None is one that broke off."""
+    if code == _TRY_AGAIN:
+        return CapacityError(reason or "the server is full; try again")
+    why = "without a word" if code is None else f"with code {code}{f' ({reason})' if reason else ''}"
+    return ConnectionLostError(f"the server closed the connection {why}; connect again")
 
 
 def error_of(told: Mapping[str, Any]) -> VoicestackError:
@@ -73,6 +89,15 @@ def parsed(message: str | bytes) -> Mapping[str, Any]:
     told = json.loads(message)
     if not isinstance(told, dict):
         raise ValueError("a message is no JSON object")
+    return told
+
+
+def hello_of(told: Mapping[str, Any], address: str) -> Mapping[str, Any]:
+    """The first message of a server, if it is the greeting; raises what else it means."""
+    if told.get("type") == "error":
+        raise error_of(told)
+    if told.get("type") != "hello" or not isinstance(told.get("sample_rate"), int):
+        raise ConnectionLostError(f"{address} speaks another protocol; use the URL of a voicestack serve")
     return told
 
 

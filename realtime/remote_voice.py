@@ -23,7 +23,7 @@ def load_remote(url: str, token: str | None, manner: Manner, *, paced: bool) -> 
 
     `paced` is for a sound card: sound comes no further ahead than is needed.
     """
-    manner.refuse("seconds", "prompt", "prompt_text", "language", "instruction")
+    manner.refuse("seconds", "rate", "prompt", "prompt_text", "language", "instruction")
     conversation = _Conversation(connect(url, token=token, depth=manner.depth, seed=manner.seed, unpaced=not paced))
     session = conversation.begun()
     rate_hz = session.sample_rate_hz

@@ -17,13 +17,14 @@ from .text_pipe import TextPipe
 class Manner:
     """How a text is to be spoken, as the command line asks; what a voice cannot do it refuses.
 
-    depth: code layers to make. seconds: how long it is to last. prompt: a recording, or a `.voice` file. prompt_text:
-    what the recording says, for speech that goes on from it.
+    depth: code layers to make. seconds: how long it is to last. rate: how fast, 1 as the voice does by itself.
+    prompt: a recording, or a `.voice` file. prompt_text: what the recording says, for speech that goes on from it.
     """
 
     seed: int | None = None
     depth: int | None = None
     seconds: float | None = None
+    rate: float | None = None
     prompt: Path | None = None
     prompt_text: str | None = None
     language: str | None = None

@@ -194,6 +194,7 @@ class Voice:
         *,
         sampling: SamplingParams | None = None,
         depth: int | None = None,
+        rate: float | None = None,
         warm_up: WarmUp | None = None,
         published: "PublishedManner | None" = None,
         realtime: bool = True,
@@ -201,11 +202,12 @@ class Voice:
         """A conversation, to be used by `async with`, which refuses it with CapacityError when there is no room.
 
         `depth` is how many code layers are made as long as there is time for all. Without `realtime` sound is made as
-        fast as it is taken, for a file; with it, no further ahead of a listener than `lead_s`. `published` is what can
+        fast as it is taken, for a file; with it, no further ahead of a listener than `lead_s`. `rate`, 0.5 to 2, is how
+        fast to speak; with any but 1 a sentence begins when all of it has been written. `published` is what can
         be asked of a published checkpoint: another voice, a style, how codes are drawn.
         """
         worker, scheduler = self._ready()
-        spec = UtteranceSpec(sampling or SamplingParams(), depth, self.config.history, warm_up, published)
+        spec = UtteranceSpec(sampling or SamplingParams(), depth, self.config.history, warm_up, published, rate=rate)
         worker.checked(spec)
         return Session(
             scheduler,

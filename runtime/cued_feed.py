@@ -9,6 +9,7 @@ row behind it: NEXT a token, HOLD none. When NEXT meets an empty queue the strea
 text goes on. This module knows nothing of models and runs on plain integers.
 """
 
+import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
@@ -40,16 +41,26 @@ def _bias(masked: int) -> NDArray[np.float32]:
 
 
 _BEFORE_END, _AFTER_END = _bias(END), _bias(NEXT)
+_STEERING = 30.0
+"""How many nats dearer HOLD gets when the text left takes e times the frames left, and NEXT when it takes as much less.
+
+Measured on 20 sentences at 0.9, 1 and 1.15 times the teacher's length: with 0 / 16 / 30 / 60 a mean error of
+8 / 3 / 1.6 / 0.8 %; with 30 as many words were misheard as with 0.
+"""
+_TAIL_FRAMES = 7.5
+"""The frames between the cue of the last token and the end, at the usual rate."""
 
 
 @dataclass(slots=True)
 class CuedFeed:
     """The text of one stream: what came, what was taken, and where in it the speech is.
 
-    `frames` counts the spoken ones; `words` are those whose onset is known, which may be yet to come.
+    `frames` counts the spoken ones; `words` are those whose onset is known, which may be yet to come. A feed that has a
+    target length, all its text, and is told the usual `frames_per_token` steers towards that length.
     """
 
     target_frames: int | None = None
+    frames_per_token: float = 0.0
     frames: int = 0
     words: list[WordCue] = field(default_factory=list)
     ended: bool = False
@@ -72,6 +83,11 @@ class CuedFeed:
         if not self._complete:
             self._complete = True
             self._queue.append((END_TOKEN, None))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all text has come."""
+        return self._complete
 
     @property
     def ready(self) -> bool:
@@ -100,7 +116,16 @@ class CuedFeed:
     @property
     def channel_bias(self) -> NDArray[np.float32]:
         """What channel 0 may be now, float32 [3]: END only after all text was taken, NEXT only before that."""
-        return _AFTER_END if self._end_fed else _BEFORE_END
+        if self._end_fed:
+            return _AFTER_END
+        if self.target_frames is None or not self.frames_per_token or not self._complete:
+            return _BEFORE_END
+        # The model is told the frames left, but of the text it sees the next half second only: whether it is late is
+        # known here alone.
+        wanted = len(self._queue) * self.frames_per_token + _TAIL_FRAMES
+        bias = _BEFORE_END.copy()
+        bias[NEXT] = _STEERING * math.log(wanted / max(self.target_frames - self.frames, 1))
+        return bias
 
     def rows(self) -> list[Row]:
         """Make the next rows: the whole prefix at first, then one at a time. Only when `ready`."""

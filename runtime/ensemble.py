@@ -15,6 +15,8 @@ from .codec import Codec
 from .engine import Engine
 from .guard import longest_sentence
 from .lead_in import LeadIn
+from .rate import frames_at, require_rate
+from .rest import Rest
 from .sentence_sound import Progress, SentenceSound, Studio
 from .speaker import require_warm_up
 from .step_result import Event, StepResult
@@ -51,6 +53,7 @@ class Utterance:
     """One utterance, made by `Ensemble.begin`: push its text, finish it, and step it until it is DONE or FAILED.
 
     `depth` is how many layers its next frames have; it may be changed between steps to another head's depth.
+    `rate` is how fast it speaks, None for as the voice does by itself; `rest` the pause it is in.
     """
 
     spec: StreamSpec
@@ -58,6 +61,8 @@ class Utterance:
     warm_up: WarmUp | None
     text: TextQueue
     progress: Progress
+    rate: float | None = None
+    rest: Rest | None = None
     stream: Stream | None = None
     sound: SentenceSound | None = None
     sentences: int = 0
@@ -84,11 +89,15 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """Seconds that the last `step` spent in the engine and in the codec, and how many frames it decoded."""
+    """Seconds that the last `step` spent in the engine and in the codec, and how many frames it decoded.
+
+    stepped: how many utterances took part; the others were out of text, or silent.
+    """
 
     engine_s: float = 0.0
     codec_s: float = 0.0
     decoded: int = 0
+    stepped: int = 0
 
 
 class Ensemble:
@@ -112,12 +121,15 @@ class Ensemble:
         known = self.manifest.head_depths
         return min(made for made in known if made >= whole("depth", depth, 1, max(known)))
 
-    def begin(self, spec: StreamSpec, warm_up: WarmUp | None = None) -> Utterance:
-        """An utterance that has no text yet; it takes a slot from its first word to its end."""
+    def begin(self, spec: StreamSpec, warm_up: WarmUp | None = None, rate: float | None = None) -> Utterance:
+        """An utterance that has no text yet; it takes a slot from its first word to its end.
+
+        With a `rate`, 0.5 to 2, other than 1, the voice's own, each sentence waits until all of it has been written.
+        """
         depth = require_depth(spec.depth, self.manifest)
         text = TextQueue(TextFrontEnd(self._lexicon))
         progress = Progress(lead_in=LeadIn(self.manifest.sample_rate_hz))
-        return Utterance(spec, depth, require_warm_up(warm_up, self.manifest), text, progress)
+        return Utterance(spec, depth, require_warm_up(warm_up, self.manifest), text, progress, require_rate(rate))
 
     def step(self, chosen: Sequence[tuple[Utterance, int]]) -> list[Advanced]:
         """Advance some utterances by a frame each, and decode of each whole chunks of its number of frames.
@@ -136,7 +148,10 @@ class Ensemble:
         began_s = self._studio.clock()
         chunks = self._decode(chosen, outcomes)
         codec_s = self._studio.clock() - began_s
-        self.times = StepTimes(engine_s, codec_s, sum(len(chunk.depths) for chunk in chunks.values()))
+        self.times = StepTimes(engine_s, codec_s, sum(len(chunk.depths) for chunk in chunks.values()), len(results))
+        for utterance, wanted in chosen:
+            if utterance.rest is not None and not utterance.done:
+                chunks[utterance] = utterance.rest.chunk(wanted)
         return [self._advanced(u, outcomes[u], results.get(u), chunks.get(u)) for u, _ in chosen]
 
     def take_memory(self) -> None:
@@ -163,14 +178,16 @@ class Ensemble:
         """Give an utterance what it needs for a step: a stream, its depth, and text."""
         if utterance.done:
             return Advance.DONE
-        if utterance.stream is None:
+        stream = utterance.stream
+        if stream is None:
+            if self._rests(utterance):
+                return Advance.SPOKEN
             more = utterance.text.has_more()
             if not more:
                 return Advance.PARKED if more is None else Advance.DONE
-            self._admit(utterance)
-        stream = utterance.stream
-        if stream is None:
-            return Advance.DONE
+            stream = self._admit(utterance)
+            if stream is None:
+                return Advance.PARKED
         if stream.line is None:
             self._engine.set_depth(stream, utterance.depth)
         if stream.flushing or utterance.text.supply(stream.feed):
@@ -182,15 +199,32 @@ class Ensemble:
             utterance.parked_at_s = self._studio.clock()
         return Advance.PARKED
 
-    def _admit(self, utterance: Utterance) -> None:
-        """Begin the next sentence, the nth with `seed + n`."""
+    def _rests(self, utterance: Utterance) -> bool:
+        """Whether there is silence to be given out before the next word."""
+        while utterance.rest is None or utterance.rest.over:
+            utterance.rest = None
+            if not (utterance.text.has_more() and (pause_s := utterance.text.take_pause())):
+                return False
+            utterance.rest = Rest(pause_s, self._studio, utterance.progress)
+        return True
+
+    def _admit(self, utterance: Utterance) -> Stream | None:
+        """Begin the next sentence, the nth with `seed + n`; None when that must wait for its end."""
+        target = utterance.spec.target_frames
+        if utterance.rate is not None:
+            tokens = utterance.text.sentence_tokens()
+            if tokens is None:
+                return None
+            target = frames_at(utterance.rate, tokens, self.manifest.text)
         sampling = utterance.spec.sampling
         if sampling.seed is not None:
             sampling = replace(sampling, seed=sampling.seed + utterance.sentences)
-        stream = self._engine.admit(replace(utterance.spec, sampling=sampling, depth=utterance.depth))
+        spec = replace(utterance.spec, sampling=sampling, depth=utterance.depth, target_frames=target)
+        stream = self._engine.admit(spec)
         utterance.sentences += 1
         utterance.stream = stream
         utterance.sound = SentenceSound(stream, self._studio, utterance.progress, utterance.warm_up)
+        return stream
 
     def _decode(
         self, chosen: Sequence[tuple[Utterance, int]], outcomes: Mapping[Utterance, Advance]

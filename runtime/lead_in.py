@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
 
-_AUDIBLE = 0.004
+AUDIBLE = 0.004
 """Samples below this, -48 dBFS, are silence, well under what counts as the onset of speech."""
 _PRE_ROLL_S, _FADE_S = 0.010, 0.005
 _LONGEST_S = 0.3
@@ -37,7 +37,7 @@ class LeadIn:
         if self._is_over:
             return pcm
         pcm = np.concatenate([self._held, pcm])
-        loud = np.flatnonzero(np.abs(pcm) > _AUDIBLE)
+        loud = np.flatnonzero(np.abs(pcm) > AUDIBLE)
         silent = int(loud[0]) if loud.size else len(pcm)
         taken = min(max(silent - self._pre_roll, 0), self._limit - self.trimmed)
         self.trimmed += taken

@@ -22,7 +22,7 @@ class Script(TextQueue):
             self._read_next()
 
     def has_more(self) -> bool:
-        """Whether there is a further word; waits until that is known."""
+        """Whether there is a further word, or a pause; waits until that is known."""
         while (more := super().has_more()) is None:
             self.wait()
         return more
@@ -31,6 +31,12 @@ class Script(TextQueue):
         """Read one more string, or learn that there is none."""
         self.waits += 1
         self._read_next()
+
+    def sentence_tokens(self) -> int:
+        """Count the tokens of the rest of a sentence; waits until its end is known."""
+        while (tokens := super().sentence_tokens()) is None:
+            self.wait()
+        return tokens
 
     def sentence_lengths(self) -> list[int]:
         """Read all text and count the tokens of each sentence that was not yet begun."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .chunk import Chunk, WordTiming
 from .codec import Codec, CodecState
-from .lead_in import LeadIn
+from .lead_in import AUDIBLE, LeadIn
 from .manifest import Manifest
 from .step_result import Event, StepResult
 from .stream import Stream
@@ -24,8 +24,9 @@ class Progress:
     """How far an utterance is.
 
     Samples given out, and the lead they make; chunks since the last of so many waits for text, and how long those took.
-    lead_in: what takes away the silence at its beginning, None where the length was asked for. played_depth: how many
-    layers of a frame are heard at most, None for all that were made.
+    lead_in: what takes away the silence at its beginning, None where the length was asked for. quiet: samples of
+    silence that the sound so far ends with. played_depth: how many layers of a frame are heard at most, None for all
+    that were made.
     """
 
     samples: int = 0
@@ -34,7 +35,13 @@ class Progress:
     lead: Lead = field(default_factory=Lead)
     wait: Estimate = field(default_factory=Estimate)
     lead_in: LeadIn | None = None
+    quiet: int = 0
     played_depth: int | None = None
+
+    def ends_with(self, pcm: FloatArray) -> None:
+        """Note what was given out last, for the silence at its end."""
+        loud = np.flatnonzero(np.abs(pcm) > AUDIBLE)
+        self.quiet = len(pcm) - 1 - int(loud[-1]) if loud.size else self.quiet + len(pcm)
 
     def waited(self, waits: int) -> None:
         """Note that text was waited for; whoever listens has been waiting too."""
@@ -141,6 +148,7 @@ class SentenceSound:
             self._depths, self._codes = [], []
         start, rate = progress.samples, studio.manifest.sample_rate_hz
         progress.samples += len(pcm)
+        progress.ends_with(pcm)
         progress.chunks += 1
         if len(pcm):
             progress.lead.give(studio.clock(), len(pcm) / rate)

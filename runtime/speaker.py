@@ -17,6 +17,8 @@ from .engine import Engine
 from .errors import InputError
 from .lead_in import LeadIn
 from .manifest import Manifest
+from .rate import frames_at, require_rate
+from .rest import Rest
 from .sampling import SamplingParams
 from .script import Script
 from .sentence_sound import Progress, SentenceSound, Studio
@@ -78,6 +80,7 @@ class Speaker:
         sampling: SamplingParams | None = None,
         depth: int | None = None,
         seconds: float | None = None,
+        rate: float | None = None,
         warm_up: WarmUp | None = None,
     ) -> Iterator[Chunk]:
         """Speak a text, which may still be being written, in chunks that are made as they are asked for.
@@ -85,31 +88,39 @@ class Speaker:
         Speech begins with the first few sounds of text, and text is read only when there is nothing to say without
         it. Each sentence is a stream of its own, the nth with `seed + n`. `depth` is how many code layers are made,
         `seconds` how long all of it is to last, about half to twice what it takes by itself, for which the whole text
-        is read first. `warm_up` says how shallow the speech of a voice with a delay head may begin, while the caller's
-        lead is short; it is taken to hear each chunk as soon as the one before has ended. InputError names what cannot
-        be used, or says that nothing in the text can be spoken: at once for a string, else with the first chunk.
+        is read first. `rate`, 0.5 to 2, is how fast to speak, 1 as the voice does by itself: with any other a sentence
+        begins when all of it has been read. `[pause 0.5s]` in the text is so much silence. `warm_up` says how shallow
+        the speech of a voice with a delay head may begin, while the caller's lead is short; it is taken to hear each
+        chunk as soon as the one before has ended. InputError names what cannot be used, or says that nothing in the
+        text can be spoken: at once for a string, else with the first chunk.
         """
         spec = StreamSpec(sampling or SamplingParams(), require_depth(depth, self._manifest))
         warm_up = require_warm_up(warm_up, self._manifest)
         if seconds is not None:
             require_number("seconds", seconds, 0, _MAX_SECONDS, above=True)
+        if seconds is not None and rate is not None:
+            raise InputError("seconds and rate are given, and each says how fast to speak; leave out one of the two")
+        rate = require_rate(rate)
         script = Script(text, TextFrontEnd(self._lexicon))
         if isinstance(text, str):
             # It is all there: what is wrong with it is told now, not with the first chunk.
             _shares(script, seconds, self._manifest)
-        return self._utter(script, spec, seconds, warm_up)
+        return self._utter(script, spec, seconds, rate, warm_up)
 
     def _utter(
-        self, script: Script, spec: StreamSpec, seconds: float | None, warm_up: WarmUp | None
+        self, script: Script, spec: StreamSpec, seconds: float | None, rate: float | None, warm_up: WarmUp | None
     ) -> Iterator[Chunk]:
         shares = iter(_shares(script, seconds, self._manifest))
         # Who asks for a length gets all of it.
         progress = Progress(lead_in=LeadIn(self._manifest.sample_rate_hz) if seconds is None else None)
         target: int | None = None
         for place in count():
+            yield from self._rest(script, progress)
             if not script.has_more():
                 return
-            if not script.in_sentence:
+            if rate is not None:
+                target = frames_at(rate, script.sentence_tokens(), self._manifest.text)
+            elif not script.in_sentence:
                 target = next(shares, None)
             seed = spec.sampling.seed
             sampling = replace(spec.sampling, seed=None if seed is None else seed + place)
@@ -121,6 +132,13 @@ class Speaker:
             # What goes on with a sentence that was cut off has what that left of its share, if anything.
             if target is not None:
                 target = target - stream.feed.frames if target > stream.feed.frames else None
+
+    def _rest(self, script: Script, progress: Progress) -> Iterator[Chunk]:
+        """The pauses that stand before the next word."""
+        while script.has_more() and (pause_s := script.take_pause()):
+            rest = Rest(pause_s, self._studio, progress)
+            while not rest.over:
+                yield rest.chunk(_CHUNK_FRAMES[-1])
 
     def _say(self, stream: Stream, script: Script, sound: SentenceSound, progress: Progress) -> Iterator[Chunk]:
         """One sentence, or what one stream makes of it."""
@@ -181,13 +199,15 @@ def _shares(script: Script, seconds: float | None, manifest: Manifest) -> list[i
         raise InputError("the text holds nothing that can be spoken; give it at least one word or number")
     if seconds is None:
         return []
-    lengths, rate = script.sentence_lengths(), manifest.frame_rate_hz
+    lengths, rate, silence_s = script.sentence_lengths(), manifest.frame_rate_hz, script.silence_s()
     mean, total = manifest.text.frames_per_token, sum(lengths)
+    if not lengths:
+        raise InputError("seconds are given for a text of nothing but pauses, which say themselves how long they are")
     # Every sentence gets the same frames per token, so the margin is spread over the tokens of the longest.
-    low_s = total * _FASTEST * mean / rate
-    high_s = total * (_SLOWEST * mean + _MARGIN_FRAMES / max(lengths)) / rate
+    low_s = silence_s + total * _FASTEST * mean / rate
+    high_s = silence_s + total * (_SLOWEST * mean + _MARGIN_FRAMES / max(lengths)) / rate
     low_s, high_s = math.ceil(low_s * 100) / 100, math.floor(high_s * 100) / 100
     if not low_s <= seconds <= high_s:
         raise InputError(f"seconds must be from {low_s} to {high_s} for this text, got {seconds!r}")
-    ends = [round(seconds * rate * tokens / total) for tokens in accumulate(lengths)]
+    ends = [round((seconds - silence_s) * rate * tokens / total) for tokens in accumulate(lengths)]
     return [max(end - begin, 1) for begin, end in zip([0, *ends], ends, strict=False)]

@@ -1,10 +1,11 @@
 """The text of one utterance, which may still be being written, on its way to the feeds of its sentences."""
 
 from collections import deque
+from itertools import takewhile
 
 from .cued_feed import CuedFeed
-from .text.frontend import TextEvent, TextFrontEnd, Word
-from .text.normaliser import SentenceEnd
+from .text.frontend import Mark, TextEvent, TextFrontEnd, Word
+from .text.normaliser import SentenceEnd, Silence
 
 _PIECE_CHARACTERS = 400
 """Longer text is made words of in pieces, so that none delays the first word for long."""
@@ -36,13 +37,13 @@ class TextQueue:
         self.complete = True
 
     def has_more(self) -> bool | None:
-        """Whether there is a further word; None when that is not known before more text comes.
+        """Whether there is a further word, or a pause; None when that is not known before more text comes.
 
-        It begins a sentence, or goes on with one whose stream was cut off: then a mark may be left before it.
+        A word begins a sentence, or goes on with one whose stream was cut off: then a mark may be left before it.
         """
         while True:
             while self._events:
-                if isinstance(self._events[0], Word):
+                if isinstance(self._events[0], Word | Silence):
                     return True
                 self._pop()
             if self._read:
@@ -50,9 +51,27 @@ class TextQueue:
             if not self._read_on():
                 return None
 
+    def take_pause(self) -> float:
+        """The seconds of silence that stand before the next word, of one pause; 0 when none does."""
+        if not (self._events and isinstance(self._events[0], Silence)):
+            return 0.0
+        pause = self._pop()
+        return pause.seconds if isinstance(pause, Silence) else 0.0
+
+    def sentence_tokens(self) -> int | None:
+        """Count the tokens that are left of the current sentence, or of the next; None when more text must tell."""
+        while not self._read and not any(isinstance(event, SentenceEnd) for event in self._events):
+            if not self._read_on():
+                return None
+        sentence = takewhile(lambda event: not isinstance(event, SentenceEnd), self._events)
+        return sum(len(event.tokens) for event in sentence if isinstance(event, Word | Mark))
+
     def supply(self, feed: CuedFeed) -> bool:
-        """Hand on what follows of the current sentence, until the feed is ready; false when more text must come."""
-        while not feed.ready:
+        """Hand on what follows of the current sentence, until the feed is ready; false when more text must come.
+
+        A feed that has a target length gets the whole sentence, since how fast it is to speak depends on what is left.
+        """
+        while not feed.ready or (feed.target_frames is not None and not feed.complete):
             if self._events:
                 event = self._pop()
                 self._handed.append(event)
@@ -74,7 +93,7 @@ class TextQueue:
                 self._events.extendleft(reversed(handed[index:]))
                 self.in_sentence = True
                 return
-            place += 0 if isinstance(event, SentenceEnd) else len(event.tokens)
+            place += len(event.tokens) if isinstance(event, Word | Mark) else 0
 
     def sentence_lengths(self) -> list[int]:
         """Read all text there is and count the tokens of each sentence that was not yet begun."""
@@ -82,11 +101,15 @@ class TextQueue:
             pass
         lengths = [0]
         for event in self._events:
-            if isinstance(event, SentenceEnd):
-                lengths.append(0)
-            else:
+            if isinstance(event, Word | Mark):
                 lengths[-1] += len(event.tokens)
+            else:
+                lengths.append(0)
         return [length for length in lengths if length]
+
+    def silence_s(self) -> float:
+        """Seconds of all pauses in the text that was read and not yet spoken."""
+        return sum(event.seconds for event in self._events if isinstance(event, Silence))
 
     def _read_on(self) -> bool:
         """Make words of one more piece, or of what the front end held back at the end; false when neither is there."""
@@ -101,12 +124,12 @@ class TextQueue:
 
     def _pop(self) -> TextEvent:
         event = self._events.popleft()
-        self.in_sentence = not isinstance(event, SentenceEnd)
+        self.in_sentence = isinstance(event, Word | Mark)
         return event
 
 
 def _hand_on(event: TextEvent, feed: CuedFeed) -> None:
-    if isinstance(event, SentenceEnd):
+    if isinstance(event, SentenceEnd | Silence):
         feed.finish()
     elif isinstance(event, Word):
         # Words that are said for a part of another's spelling have none of their own, and no time.

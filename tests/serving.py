@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
+import async_tests
 from scripted_worker import ScriptedWorker
 
 from voicestack.realtime.serve.app import App
@@ -63,22 +65,8 @@ async def served(
             await running
 
 
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(30):
-                await test()
-            # A connection that was aborted is gone one turn of the loop later.
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert len(asyncio.all_tasks()) == 1, asyncio.all_tasks()
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
+# A connection that was aborted is gone some turns of the loop later.
+run = partial(async_tests.run, settle_s=0.01)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,22 +22,6 @@ VENDORS = {
     "elevenlabs": "/v1/text-to-speech/{voice}/stream-input",
     "elevenlabs-multi": "/v1/text-to-speech/{voice}/multi-stream-input",
 }
-
-
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(20):
-                await test()
-            if len(asyncio.all_tasks()) != 1:
-                raise AssertionError(f"tasks were left: {asyncio.all_tasks()}")
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
 
 
 @asynccontextmanager

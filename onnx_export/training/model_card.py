@@ -8,9 +8,9 @@ _BAD_AT = """\
 - One male American English voice; other languages are read as if they were English.
 - Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
 - The phase is made up by the codec, so the voice sounds a little hoarse.
-- Rare words and names come out wrong more often than common ones; one word in ten is misheard on the whole.
+- Rare words and names come out wrong more often than common ones.
 - A length that is asked for is met only roughly (see above).
-- Sentences longer than about 12 s were not in the training data; the front end divides them."""
+- Speech of more than 20 s without a break was not in the training data; the front end divides it from 12 s on."""
 
 
 def render(manifest: Manifest) -> str:

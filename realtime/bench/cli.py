@@ -13,10 +13,11 @@ from typing import Any
 
 from voicestack.runtime import Bundle, Ensemble, InputError, VoicestackError, default_voice_path
 
+from ..first_error import first_error
 from ..orders import OpenWorker
 from .capacity import Demand, Probe, judged, largest
 from .interrupt import barge_in
-from .load import LoadPlan, first_error
+from .load import LoadPlan
 from .machine import machine, versions
 from .measure import first_reply, measure
 from .options import BAD_INPUT, CAPACITY, INPROC, INTERRUPT, RUN, WS, check, parse

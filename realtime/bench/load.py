@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from voicestack.runtime import CapacityError, InputError
 
+from ..first_error import first_error
 from .record import Outcome, Record, hear_reply
 from .target import Conversation, Target
 from .texts import Writer, endless
@@ -131,10 +132,3 @@ class Load:
         record = Record(number, Outcome.REFUSED, self.clock(), retry_s=refused.retry_after_s)
         self.records.append(record)
         return refused.retry_after_s or _BACK_OFF_S
-
-
-def first_error(error: BaseException) -> BaseException:
-    """The error itself, or the first inside a group of them, however deep."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

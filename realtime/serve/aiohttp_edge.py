@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
@@ -16,9 +15,8 @@ from .door import Door, Visit
 from .edge import HttpRoute, Reply, Request, WireClosedError, WsRoute
 from .failures import RefusedError, cannot_listen
 from .limits import ServeLimits
+from .sockets import Turned, bound
 
-_SOCKET_BYTES = 65_536
-"""What the kernel may hold for a reader; left alone it takes 85 seconds of sound from us before anybody notices."""
 _HEARTBEAT_S = 20.0
 """Often enough to miss a peer whose network is gone, and not so often that sound on its way delays the answer."""
 _LINGER_S = 1.0
@@ -30,15 +28,6 @@ _TOKEN_WORD = "token"
 """The subprotocol that Deepgram's client in a browser wants back, in front of its key."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class _Turned(asyncio.Protocol):
-    """A connection there is no room for."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Turn it away."""
-        if isinstance(transport, asyncio.Transport):
-            transport.abort()
 
 
 class HttpServer:
@@ -94,7 +83,7 @@ class HttpServer:
     def _accept(self) -> asyncio.BaseProtocol:
         """What serves a connection; one too many is dropped at once, so that strangers cannot use up our files."""
         if self._runner is None or self._runner.server is None or self.connections >= self._limits.sockets:
-            return _Turned()
+            return Turned()
         protocol: asyncio.BaseProtocol = self._runner.server()
         return protocol
 
@@ -169,7 +158,7 @@ class HttpServer:
             transport = raw.transport
             if transport is None:
                 raise ConnectionResetError("the client is gone")
-            _bound(transport)
+            bound(transport)
             await response.prepare(raw)
             try:
                 async with asyncio.timeout(self._limits.total_s):
@@ -207,7 +196,7 @@ class HttpServer:
             await socket_.prepare(raw)
             if raw.transport is None:
                 raise ConnectionResetError("the client is gone")
-            _bound(raw.transport)
+            bound(raw.transport)
             wire = _AiohttpWire(socket_, raw.transport, self._limits.send_s)
             self._wires.add(wire)
             goodbye = (1000, "")
@@ -337,15 +326,6 @@ async def _next(body: AsyncIterator[bytes]) -> bytes | None:
 
 def _closing(body: AsyncIterator[bytes]) -> contextlib.AbstractAsyncContextManager[object]:
     return aclosing(body) if isinstance(body, AsyncGenerator) else contextlib.nullcontext()
-
-
-def _bound(transport: asyncio.Transport) -> None:
-    """Let neither the kernel nor asyncio take what its reader does not."""
-    transport.set_write_buffer_limits(high=0)
-    raw_socket = transport.get_extra_info("socket")
-    if raw_socket is not None:
-        with contextlib.suppress(OSError):
-            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -35,6 +35,8 @@ class CallSpeech:
         self._made: dict[int, tuple[Ending, str | None]] = {}
         # What had been heard when each interruption came that was not acknowledged yet; None finishes the word.
         self._interruptions: deque[Position | None] = deque()
+        # What those break off that wait for a word to be finished.
+        self._finishing: list[set[int]] = []
 
     async def sound(self, sound: Sound, stages: Stages) -> None:
         """A piece was made; waits while enough of them wait to be heard."""
@@ -58,24 +60,32 @@ class CallSpeech:
         """All of an utterance was made."""
         if not self._falls_silent and news.ending is not Ending.INTERRUPTED:
             self._made[news.utterance] = news.ending, news.error
-            told = partial(self._told_end, news.utterance, news.ending, news.error)
-            self._playout.mark(told, ends=news.utterance)
+            self._playout.mark(partial(self._heard_out, news.utterance), ends=news.utterance)
 
     def interrupt(self, *, finish_word: bool) -> Position:
         """Fall silent, at once unless the word is to be finished; returns what was heard so far."""
-        position = self._playout.position if finish_word else self._playout.clear()
-        self._interruptions.append(None if finish_word else position)
+        if finish_word:
+            self._interruptions.append(None)
+            return self._playout.position
+        position = self._playout.clear()
+        self._interruptions.append(position)
+        # The word that others waited for is not finished any more.
+        self._word_finished()
         return position
 
     def interrupted(self, news: Interrupted) -> None:
         """Nothing more of what was interrupted will come."""
         position = self._interruptions.popleft()
+        # What is said from now on is none of its business, though the word may still have to be finished.
+        broken_off = {*self._stages, *self._made}
         if position is not None:
-            self._told_interruption(position)
+            self._told_interruption(position, broken_off)
             return
         playing = self._playout.position.utterance
         self._playout.cut(news.heard.played_s if news.utterance == playing else self._playout.word_end_s())
-        self._playout.mark(lambda: self._told_interruption(self._playout.position), ends=playing)
+        # One mark for all of them: cutting has taken those of earlier ones away.
+        self._finishing.append(broken_off)
+        self._playout.mark(self._word_finished, ends=playing)
 
     def report(self) -> None:
         """Tell where the sound is."""
@@ -99,6 +109,16 @@ class CallSpeech:
     def _waited_ms(self, utterance: int) -> dict[str, float | None]:
         return self._stages.get(utterance, Stages()).waited_ms(self._started_s.get(utterance))
 
+    def _word_finished(self) -> None:
+        finishing, self._finishing = self._finishing, []
+        for broken_off in finishing:
+            self._told_interruption(self._playout.position, broken_off)
+
+    def _heard_out(self, utterance: int) -> None:
+        """All of an utterance was heard, unless an interruption has ended it before."""
+        if (made := self._made.get(utterance)) is not None:
+            self._told_end(utterance, *made)
+
     def _told_end(self, utterance: int, ending: Ending, error: str | None = None) -> None:
         self._made.pop(utterance, None)
         position = self._playout.position
@@ -110,8 +130,8 @@ class CallSpeech:
         self._started_s.pop(utterance, None)
         self._tell("speech.ended", utterance=utterance, ending=ending, audio_s=audio_s, **waited_ms, error=error)
 
-    def _told_interruption(self, position: Position) -> None:
-        for utterance in sorted({*self._stages, *self._made}):
+    def _told_interruption(self, position: Position, broken_off: set[int]) -> None:
+        for utterance in sorted(broken_off & {*self._stages, *self._made}):
             ending, error = self._made.get(utterance, (Ending.INTERRUPTED, None))
             failed = ending is Ending.FAILED
             self._told_end(utterance, Ending.FAILED if failed else Ending.INTERRUPTED, error if failed else None)

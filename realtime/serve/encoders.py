@@ -73,19 +73,13 @@ def encoder(form: str, source_rate_hz: int) -> Encoder:
     return _File(_FORMS[form], source_rate_hz)
 
 
-class _Raw:
+class _Raw(PcmStream):
     """Samples and nothing else: 16 bit, little-endian, one channel."""
 
     content_type = "audio/pcm"
 
     def __init__(self, source_rate_hz: int) -> None:
-        self._stream = PcmStream(source_rate_hz, PcmFormat(FILE_RATE_HZ))
-
-    def feed(self, pcm: NDArray[np.float32]) -> bytes:
-        return self._stream.feed(pcm)
-
-    def finish(self) -> bytes:
-        return self._stream.feed(np.zeros(0, np.float32), is_last=True)
+        super().__init__(source_rate_hz, PcmFormat(FILE_RATE_HZ))
 
 
 class _Wav(_Raw):
@@ -146,7 +140,7 @@ class _File:
         return self._written.take()
 
     def finish(self) -> bytes:
-        self._encode(self._stream.feed(np.zeros(0, np.float32), is_last=True))
+        self._encode(self._stream.finish())
         for packet in self._track.encode(None):
             self._container.mux(packet)
         self._container.close()
@@ -172,8 +166,7 @@ class OpusPackets:
         av = self._av = _load_av()
         self.sample_rate_hz = source_rate_hz if source_rate_hz in _OPUS_RATES_HZ else 24_000
         self._packet_samples = round(self.sample_rate_hz * PACKET_S)
-        self._source_rate_hz = source_rate_hz
-        self._stream = self._fresh()
+        self._stream = PcmStream(source_rate_hz, PcmFormat(self.sample_rate_hz))
         self._waiting = bytearray()
         self._samples = 0
         self._codec: Any = av.CodecContext.create("libopus", "w")
@@ -185,17 +178,14 @@ class OpusPackets:
             # An option it does not know is left there, and without it the packets are not what they are said to be.
             raise RuntimeError(f"this build of libopus ignores {sorted(self._codec.options)}; install another PyAV")
 
-    def feed(self, pcm: NDArray[np.float32], *, is_last: bool = False) -> list[bytes]:
-        """The packets that are complete now; with `is_last` what is left is filled up with silence."""
-        self._waiting += self._stream.feed(pcm, is_last=is_last)
-        if is_last:
-            self._stream = self._fresh()
-        packets = []
-        while len(self._waiting) >= 2 * self._packet_samples:
-            packets.append(self._take())
-        if is_last and self._waiting:
-            packets.append(self.silence())
-        return packets
+    def feed(self, pcm: NDArray[np.float32]) -> list[bytes]:
+        """The packets that are complete now."""
+        return self._packets(self._stream.feed(pcm))
+
+    def finish(self) -> list[bytes]:
+        """What is left of an utterance, filled up with silence."""
+        packets = self._packets(self._stream.finish())
+        return [*packets, self.silence()] if self._waiting else packets
 
     def silence(self) -> bytes:
         """One packet of silence, behind what is left of the sound if there is any."""
@@ -214,10 +204,14 @@ class OpusPackets:
     def drop(self) -> None:
         """Forget what did not fill a packet, at an interruption."""
         self._waiting.clear()
-        self._stream = self._fresh()
+        self._stream.drop()
 
-    def _fresh(self) -> PcmStream:
-        return PcmStream(self._source_rate_hz, PcmFormat(self.sample_rate_hz))
+    def _packets(self, data: bytes) -> list[bytes]:
+        self._waiting += data
+        packets = []
+        while len(self._waiting) >= 2 * self._packet_samples:
+            packets.append(self._take())
+        return packets
 
 
 def rtc_packet(payload: bytes, number: int) -> Any:

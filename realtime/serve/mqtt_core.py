@@ -28,6 +28,7 @@ from typing import Any, Literal, get_args
 from voicestack.runtime import InputError
 
 from .limits import ServeLimits
+from .pcm import RATES_HZ
 from .talk import Ended, Interrupted, Sound, TalkEvent
 
 Kind = Literal["text", "control"]
@@ -39,7 +40,6 @@ _PREFIX = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _PREFIX_CHARS = 128
 _CHUNKS_MS = (20, 40, 80)
 _OPUS_MS = 20
-_RATES_HZ = range(8000, 48001)
 _AUDIO_EXPIRY_S = 2
 """Sound that a broker could not deliver for so long is of no use to anybody."""
 
@@ -78,7 +78,7 @@ class Open:
     def __post_init__(self) -> None:
         if self.form not in get_args(Form):
             raise InputError(f"format must be one of {', '.join(get_args(Form))}, got {_shown(self.form)}")
-        rates = _RATES_HZ if self.form == "pcm_s16le" else (48_000,)
+        rates = RATES_HZ if self.form == "pcm_s16le" else (48_000,)
         if self.sample_rate_hz is not None and not (_is_int(self.sample_rate_hz) and self.sample_rate_hz in rates):
             raise InputError(
                 f"sample_rate must be {rates[0]} to {rates[-1]} for {self.form}, got {_shown(self.sample_rate_hz)}"

@@ -7,23 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .mqtt_core import Open
-from .pcm import PcmFormat, PcmStream
+from .pcm import Frames, PcmFormat, PcmStream
 
 
-class Pieces(Protocol):
+class Pieces(Frames, Protocol):
     """Sound as the messages of one session, cut to their length."""
 
     content_type: str
-    sample_rate_hz: int
     chunk_ms: int
-
-    def feed(self, pcm: NDArray[np.float32], *, is_last: bool = False) -> list[bytes]:
-        """The pieces that are complete now; with `is_last` what is left, too."""
-        ...
-
-    def drop(self) -> None:
-        """Forget what is left of an utterance."""
-        ...
 
 
 class PcmPieces:
@@ -32,28 +23,29 @@ class PcmPieces:
     def __init__(self, source_rate_hz: int, sample_rate_hz: int, chunk_ms: int) -> None:
         self.sample_rate_hz, self.chunk_ms = sample_rate_hz, chunk_ms
         self.content_type = f"audio/L16;rate={sample_rate_hz};endianness=little-endian"
-        self._source_rate_hz = source_rate_hz
         self._piece_bytes = 2 * (sample_rate_hz * chunk_ms // 1000)
         self._waiting = b""
-        self._stream = self._fresh()
+        self._stream = PcmStream(source_rate_hz, PcmFormat(sample_rate_hz))
 
-    def feed(self, pcm: NDArray[np.float32], *, is_last: bool = False) -> list[bytes]:
-        """The pieces that are complete now; with `is_last` what is left, too."""
-        waiting = self._waiting + self._stream.feed(pcm, is_last=is_last)
-        size = self._piece_bytes
-        whole = len(waiting) if is_last else len(waiting) - len(waiting) % size
-        if is_last:
-            self.drop()
-        else:
-            self._waiting = waiting[whole:]
-        return [waiting[at : min(at + size, whole)] for at in range(0, whole, size)]
+    def feed(self, pcm: NDArray[np.float32]) -> list[bytes]:
+        """The pieces that are complete now."""
+        waiting = self._waiting + self._stream.feed(pcm)
+        whole = len(waiting) - len(waiting) % self._piece_bytes
+        self._waiting = waiting[whole:]
+        return self._cut(waiting[:whole])
+
+    def finish(self) -> list[bytes]:
+        """What is left of an utterance."""
+        waiting, self._waiting = self._waiting + self._stream.finish(), b""
+        return self._cut(waiting)
 
     def drop(self) -> None:
         """Forget what is left of an utterance."""
-        self._waiting, self._stream = b"", self._fresh()
+        self._waiting = b""
+        self._stream.drop()
 
-    def _fresh(self) -> PcmStream:
-        return PcmStream(self._source_rate_hz, PcmFormat(self.sample_rate_hz))
+    def _cut(self, data: bytes) -> list[bytes]:
+        return [data[at : at + self._piece_bytes] for at in range(0, len(data), self._piece_bytes)]
 
 
 class _OpusPieces:
@@ -66,7 +58,7 @@ class _OpusPieces:
         from .encoders import OpusPackets
 
         packets = OpusPackets(source_rate_hz)
-        self.feed, self.drop = packets.feed, packets.drop
+        self.feed, self.finish, self.drop = packets.feed, packets.finish, packets.drop
 
 
 async def pieces_for(wish: Open, source_rate_hz: int) -> Pieces:

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 
-import numpy as np
-
 from voicestack.runtime import CapacityError, InputError, VoicestackError
 
 from ..outlet import Ending
@@ -17,7 +15,6 @@ from .talk import Ended, Opened, Sound, Talk, TalkEvent
 
 _LOG = logging.getLogger(__name__)
 _SPOKEN_TO_ITS_END = (Ending.FINISHED, Ending.STARVED)
-_SILENCE = np.zeros(0, np.float32)
 
 
 class MqttSession:
@@ -132,7 +129,7 @@ class MqttSession:
         if isinstance(event, Sound):
             found = pieces.feed(event.chunk.pcm)
         elif isinstance(event, Ended) and event.ending in _SPOKEN_TO_ITS_END:
-            found = pieces.feed(_SILENCE, is_last=True)
+            found = pieces.finish()
         else:
             pieces.drop()
             return []

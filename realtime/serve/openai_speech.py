@@ -58,9 +58,9 @@ class OpenAiSpeech:
         models = [{"id": name, "object": "model", "created": 0, "owned_by": "voicestack"} for name in MODELS]
         return _json({"object": "list", "data": models})
 
-    async def _chunks(self, text: str) -> AsyncGenerator[Chunk]:
-        async with self._service.voice.session(realtime=False) as session:
-            await session.push_text(text)
+    async def _chunks(self, order: SpeechOrder) -> AsyncGenerator[Chunk]:
+        async with self._service.voice.session(realtime=False, rate=order.speed) as session:
+            await session.push_text(order.text)
             await session.flush()
             async with aclosing(session.audio()) as audio:
                 async for chunk in audio:
@@ -71,7 +71,7 @@ class OpenAiSpeech:
 
     async def _file(self, order: SpeechOrder, out: Encoder) -> AsyncGenerator[bytes]:
         samples = 0
-        async with aclosing(self._chunks(order.text)) as chunks:
+        async with aclosing(self._chunks(order)) as chunks:
             async for chunk in chunks:
                 samples += len(chunk.pcm)
                 yield out.feed(chunk.pcm)
@@ -83,7 +83,7 @@ class OpenAiSpeech:
     async def _events(self, order: SpeechOrder, out: Encoder) -> AsyncGenerator[bytes]:
         samples, begun = 0, False
         try:
-            async with aclosing(self._chunks(order.text)) as chunks:
+            async with aclosing(self._chunks(order)) as chunks:
                 async for chunk in chunks:
                     samples += len(chunk.pcm)
                     if data := out.feed(chunk.pcm):

@@ -14,15 +14,17 @@ ALIASES = (
 )
 """Names of OpenAI's voices, which many clients insist on; here they are all the voice there is."""
 _STREAMS = ("audio", "sse")
+_SLOWEST, _FASTEST = 0.5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechOrder:
-    """A text to be spoken. as_events: as server-sent events instead of a file."""
+    """A text to be spoken. as_events: as server-sent events instead of a file. speed: 1 is the voice's own."""
 
     text: str
     form: str = "mp3"
     as_events: bool = False
+    speed: float = 1.0
 
 
 def read_order(body: bytes, voice_name: str, most_characters: int) -> SpeechOrder:
@@ -33,7 +35,7 @@ def read_order(body: bytes, voice_name: str, most_characters: int) -> SpeechOrde
     fields = _object(body)
     text = _text(fields, most_characters)
     _check_voice(fields.get("voice"), voice_name)
-    _check_speed(fields.get("speed"))
+    speed = _speed(fields.get("speed"))
     for name in ("model", "instructions"):
         if not isinstance(fields.get(name), str | None):
             raise _wrong(name, f"{name} must be a string")
@@ -43,7 +45,7 @@ def read_order(body: bytes, voice_name: str, most_characters: int) -> SpeechOrde
     stream = fields.get("stream_format")
     if stream is not None and stream not in _STREAMS:
         raise _wrong("stream_format", f"stream_format must be one of {', '.join(_STREAMS)}")
-    return SpeechOrder(text, form or "mp3", stream == "sse")
+    return SpeechOrder(text, form or "mp3", stream == "sse", speed)
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
@@ -86,13 +88,12 @@ def _check_voice(voice: object, voice_name: str) -> None:
         raise _wrong("voice", f"there is no such voice here; these are: {names}")
 
 
-def _check_speed(speed: object) -> None:
+def _speed(speed: object) -> float:
     if speed is None:
-        return
-    if isinstance(speed, bool) or not isinstance(speed, int | float):
-        raise _wrong("speed", "speed must be a number")
-    if speed != 1:
-        raise _wrong("speed", "this voice speaks at its own speed only; leave speed out, or send 1.0")
+        return 1.0
+    if isinstance(speed, bool) or not isinstance(speed, int | float) or not _SLOWEST <= speed <= _FASTEST:
+        raise _wrong("speed", f"speed must be a number from {_SLOWEST} to {_FASTEST}")
+    return float(speed)
 
 
 def _wrong(param: str | None, message: str) -> RefusedError:

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
 from voicestack.runtime import InputError
 
 from ..outlet import Ending
@@ -23,7 +21,6 @@ from .limits import ServeLimits
 from .pcm import PcmFormat, PcmStream
 from .talk import Ended, Sound, TalkEvent
 
-_SILENCE = np.zeros(0, np.float32)
 _HALF = re.compile("[\ud800-\udfff]")
 """Half of a character, which JSON can spell and nobody can say."""
 _ABOUT = {"name": "voicestack", "url": ""}
@@ -184,7 +181,7 @@ class Speech:
         if event.ending is not Ending.FINISHED:
             # One whose text stays away is not over for its client, which waits for the end of what it will still send.
             return failed(event.error or f"the speech could not be finished, it was {event.ending}")
-        rest = self._start() + self._sound(self._stream.feed(_SILENCE, is_last=True)) + encoded("audio-stop")
+        rest = self._start() + self._sound(self._stream.finish()) + encoded("audio-stop")
         return rest + (encoded("synthesize-stopped") if self._streaming else b"")
 
     def _start(self) -> bytes:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import socket
 from collections import deque
 
 from voicestack.runtime import InputError, VoicestackError
@@ -11,6 +10,7 @@ from voicestack.runtime import InputError, VoicestackError
 from ..outlet import Ending
 from .edge import WireClosedError
 from .service import Service
+from .sockets import bound
 from .talk import Ended, Talk, TalkEvent
 from .wyoming_core import Answer, Begin, Command, Decoder, Dialogue, Say, Speech, WyomingEvent, failed
 
@@ -19,7 +19,6 @@ _CONNECTIONS = 64
 """A connection that does not speak costs a descriptor and few kilobytes; those that do are bounded by the voice."""
 _READ_BYTES = 65_536
 _WRITE_BYTES = 32_768
-_SEND_BUFFER_BYTES = 65_536
 
 
 class WyomingEdge:
@@ -89,10 +88,7 @@ class _Connection:
         self._talk: Talk | None = None
         self._speaking: asyncio.Task[None] | None = None
         self._heard = False
-        writer.transport.set_write_buffer_limits(high=_WRITE_BYTES)
-        if (sock := writer.get_extra_info("socket")) is not None:
-            # Its own choice would be more than a minute of sound.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        bound(writer.transport, _WRITE_BYTES)
 
     async def run(self) -> None:
         """Do what the client asks for until it leaves, asks for what cannot be done, or does not ask for too long."""

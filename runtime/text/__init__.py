@@ -2,7 +2,7 @@
 
 from .frontend import Mark, TextEvent, TextFrontEnd, Word
 from .lexicon import Lexicon
-from .normaliser import Normaliser, Pause, PlainWord, SentenceEnd, spoken_form
+from .normaliser import Normaliser, Pause, PlainWord, SentenceEnd, Silence, spoken_form
 
 __all__ = [
     "Lexicon",
@@ -11,6 +11,7 @@ __all__ = [
     "Pause",
     "PlainWord",
     "SentenceEnd",
+    "Silence",
     "TextEvent",
     "TextFrontEnd",
     "Word",

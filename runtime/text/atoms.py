@@ -1,7 +1,7 @@
 """Raw text to atoms: pieces between white space, folded to plain characters, as soon as each is complete.
 
-What is cut where depends on the text alone, never on how it arrived: an atom ends at white space, at
-`MAX_ATOM_CHARACTERS`, or at the end of the text.
+What is cut where depends on the text alone, never on how it arrived: an atom ends at white space, at a pause that is
+asked for, at `MAX_ATOM_CHARACTERS`, or at the end of the text.
 """
 
 import html
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .numbers import CURRENCY_SIGNS
+from .pause_tags import match_tag
 from .pronunciation import SlashGroup, match_group
 
 MAX_ATOM_CHARACTERS = 200
@@ -55,6 +56,13 @@ class LineBreak:
     ends_paragraph: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PauseTag:
+    """Silence that is asked for; to everything else in the text it is white space."""
+
+    seconds: float
+
+
 class _FoldTable(dict[int, str]):
     """Code point to plain text, filled on demand, for `str.translate`."""
 
@@ -95,7 +103,7 @@ def fold(text: str) -> str:
 
 
 class Atomiser:
-    """Cuts text that arrives in any chunks into atoms and line breaks."""
+    """Cuts text that arrives in any chunks into atoms, line breaks and pauses."""
 
     __slots__ = ("_buffer", "_continues", "_newlines", "_opens_line", "_place")
 
@@ -106,7 +114,7 @@ class Atomiser:
         self._opens_line = True
         self._continues = False
 
-    def push(self, text: str, *, final: bool = False) -> Iterator[Atom | LineBreak]:
+    def push(self, text: str, *, final: bool = False) -> Iterator[Atom | LineBreak | PauseTag]:
         """Yield what the text so far determines; `final` says that no more text will come."""
         self._buffer = self._buffer[self._place :] + text
         self._place = 0
@@ -121,13 +129,19 @@ class Atomiser:
                     if self._newlines <= 2:
                         yield LineBreak(ends_paragraph=self._newlines == 2)
                 continue
-            length, group = self._measure(final)
+            length, special = self._measure(final)
             if not length:
                 return
-            yield from self._cut(length, group)
+            if isinstance(special, PauseTag):
+                self._place += length
+                self._continues = False
+                if special.seconds:
+                    yield special
+            else:
+                yield from self._cut(length, special)
 
-    def _measure(self, final: bool) -> tuple[int, SlashGroup | None]:
-        """Length of the next atom, 0 when only more text can tell, and the explicit pronunciation it is."""
+    def _measure(self, final: bool) -> tuple[int, SlashGroup | PauseTag | None]:
+        """Length of the next piece, 0 when only more text can tell, and the pronunciation or pause that it is."""
         opening = _BEFORE_GROUP.match(self._buffer, self._place)
         if opening is not None:
             group = match_group(self._buffer, opening.end() - 1, final=final)
@@ -137,10 +151,18 @@ class Atomiser:
                 before = opening.end() - 1 - self._place
                 return (before, None) if before else (group.length, group)
         space = _SPACE.search(self._buffer, self._place, self._place + MAX_ATOM_CHARACTERS)
-        if space is not None:
-            return space.start() - self._place, None
-        left = len(self._buffer) - self._place
-        return (min(left, MAX_ATOM_CHARACTERS), None) if final or left >= MAX_ATOM_CHARACTERS else (0, None)
+        left = min(len(self._buffer) - self._place, MAX_ATOM_CHARACTERS)
+        length = left if space is None else space.start() - self._place
+        bracket = self._buffer.find("[", self._place, self._place + length)
+        while bracket >= 0:
+            tag = match_tag(self._buffer, bracket, final=final)
+            if tag == "more":
+                return 0, None
+            if tag is not None:
+                before = bracket - self._place
+                return (before, None) if before else (tag[1], PauseTag(tag[0]))
+            bracket = self._buffer.find("[", bracket + 1, self._place + length)
+        return (length, None) if space is not None or final or left == MAX_ATOM_CHARACTERS else (0, None)
 
     def _cut(self, length: int, group: SlashGroup | None) -> Iterator[Atom]:
         source = self._buffer[self._place : self._place + length]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .lexicon import Lexicon
-from .normaliser import Item, Normaliser, PlainWord, SentenceEnd
+from .normaliser import Item, Normaliser, PlainWord, SentenceEnd, Silence
 from .phones import LETTERS, Token, mark_token, word_tokens
 from .unknown_words import derived_phones
 
@@ -42,13 +42,14 @@ class Mark:
     tokens: tuple[Token, ...]
 
 
-TextEvent = Word | Mark | SentenceEnd
+TextEvent = Word | Mark | SentenceEnd | Silence
 
 
 class TextFrontEnd:
     """Incremental text front end.
 
     Every sentence begins with a `Word` and closes with the `Mark` `.`, `?` or `!` and a `SentenceEnd`.
+    A `Silence` stands between sentences, before the first or behind the last.
     Text without anything to speak gives no event. The events depend on the text alone, never on its chunks.
     """
 
@@ -79,7 +80,7 @@ class TextFrontEnd:
                 events.append(Word(item.source, item.text, tokens))
                 self._words += 1
                 self._tokens += len(tokens)
-            elif isinstance(item, SentenceEnd):
+            elif isinstance(item, SentenceEnd | Silence):
                 events.append(item)
                 self._words = self._tokens = 0
             elif item.mark == "," and self._is_long(_EARLY_SHARE):

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from . import abbreviations
-from .atoms import Atom, Atomiser, LineBreak
+from .atoms import Atom, Atomiser, LineBreak, PauseTag
 from .edges import core_span, written
 from .numbers import CURRENCY_SIGNS, Words, plural_currency
 from .readings import ENDS_HALF_DAY, SCALES, Around, is_number, read_number
@@ -44,7 +44,14 @@ class SentenceEnd:
     """The sentence is complete; the item before it is its closing `.`, `?` or `!`."""
 
 
-Item = PlainWord | Pause | SentenceEnd
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Silence of some seconds that the text asks for; it stands between sentences."""
+
+    seconds: float
+
+
+Item = PlainWord | Pause | SentenceEnd | Silence
 
 _MARK_STRENGTH = ",.!?"
 _PAUSES = ",;:()|"
@@ -73,7 +80,7 @@ class Normaliser:
 
     def _start(self) -> None:
         self._atoms = Atomiser()
-        self._queue: deque[Atom | LineBreak] = deque()
+        self._queue: deque[Atom | LineBreak | PauseTag] = deque()
         self._out: list[Item] = []
         self._in_code = False  # inside a code fence; what is there is not spoken
         self._in_item = False  # on a line that is a list item or a heading
@@ -97,7 +104,7 @@ class Normaliser:
         self._start()
         return items
 
-    def _run(self, arrived: Iterable[Atom | LineBreak], *, final: bool) -> list[Item]:
+    def _run(self, arrived: Iterable[Atom | LineBreak | PauseTag], *, final: bool) -> list[Item]:
         for piece in arrived:
             self._queue.append(piece)
             self._drain(final=False)
@@ -117,6 +124,9 @@ class Normaliser:
             if isinstance(head, LineBreak):
                 self._break_line(head)
                 continue
+            if isinstance(head, PauseTag):
+                self._be_silent(head.seconds)
+                continue
             following = self._queue[0] if waits and self._queue else None
             self._read(head, following.text if isinstance(following, Atom) else "")
 
@@ -124,6 +134,11 @@ class Normaliser:
         if line_break.ends_paragraph or self._in_item:
             self._end_sentence(".")
         self._in_item = False
+
+    def _be_silent(self, seconds: float) -> None:
+        if not self._in_code:
+            self._end_sentence(".")
+            self._out.append(Silence(seconds))
 
     def _read(self, atom: Atom, following: str) -> None:
         if "```" in atom.text and (self._in_code or (atom.opens_line and atom.text.count("```") == 1)):

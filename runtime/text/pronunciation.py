@@ -22,7 +22,7 @@ _IPA = {
 _STRESS = {"ˈ": "1", "'": "1", "ˌ": "2"}
 _SILENT = frozenset("ː ˑ . ͡ ̩ ̯ ʔ".split())
 _LONGEST_SYMBOL = max(map(len, _IPA))
-_MAY_FOLLOW = re.compile(r"[\s.,;:!?)\]}\"'”’…*_`—–-]")
+_MAY_FOLLOW = re.compile(r"[\s.,;:!?)\[\]}\"'”’…*_`—–-]")
 
 
 @dataclass(frozen=True, slots=True)

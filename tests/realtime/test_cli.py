@@ -76,9 +76,11 @@ def test_words_are_printed_with_their_times(room: Room) -> None:
 
 
 def test_the_options_reach_the_voice(room: Room) -> None:
-    """Seed, seconds and depth are what the runtime is asked for, and the depth is prepared before."""
+    """Seed, seconds, depth and rate are what the runtime is asked for, and the depth is prepared before."""
     assert main(["say", "x", "--out", "a.wav", "--seed", "7", "--seconds", "1.5", "--depth", "16"], room.desk()) == 0
     assert room.voice.calls == room.voice.prepared == [Manner(seed=7, depth=16, seconds=1.5)]
+    assert main(["say", "x", "--out", "a.wav", "--rate", "0.8"], room.desk()) == 0
+    assert room.voice.calls[-1] == Manner(rate=0.8)
 
 
 def test_a_pipe_is_spoken_while_it_is_open(room: Room) -> None:

@@ -177,7 +177,7 @@ def test_what_is_wrong_is_one_line() -> None:
     assert "no.wav: there is no such file" in room.error(*said, "--prompt", "no.wav")
     assert "no.voice: no such file" in room.error(*said, "--prompt", "no.voice")
     assert "lasts 61.0 s, too long" in room.error(*said, "--prompt", "long.wav")
-    for option in ("--language", "--instruction", "--seconds"):
+    for option in ("--language", "--instruction", "--seconds", "--rate"):
         assert f"this voice takes no {option}; leave it out" in room.error(*said, option, "3")
     assert "--prompt-text is given without --prompt" in room.error(*said, "--prompt-text", "Yes.")
     assert "the text is empty" in room.error("say", " ", "--voice", nano, *out)

@@ -406,6 +406,9 @@ def test_what_a_published_voice_cannot_do_is_refused_at_once() -> None:
                 voice.session(sampling=SamplingParams(temperature=0.5))
             with pytest.raises(InputError, match="no warm-up ramp"):
                 voice.session(warm_up=WarmUp(1))
+            with pytest.raises(InputError, match="a rate of its own"):
+                voice.session(rate=1.2)
+            voice.session(rate=1)
             with pytest.raises(InputError, match="depth must be one of"):
                 voice.session(depth=99)
         async with Voice.load() as voice:

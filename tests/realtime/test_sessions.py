@@ -1,9 +1,10 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from async_tests import run
 from scripted_worker import FRAME, FRAME_S, RATE, ScriptedWorker, sound_of
 
 import voicestack.realtime
@@ -14,21 +15,6 @@ from voicestack.realtime.scheduler import Limits
 from voicestack.realtime.session import MAX_TEXT, Session
 from voicestack.realtime.voice import Voice, VoiceConfig
 from voicestack.runtime import CapacityError, Chunk, InputError, StateError
-
-
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(20):
-                await test()
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
 
 
 @asynccontextmanager

@@ -45,7 +45,8 @@ def events_of(engine: Engine, stream: Stream, steps: int = 400) -> list[Event]:
 def plain(bundle: Bundle, seed: int, depth: int, target: int | None) -> list[list[int]]:
     """What a delay voice says, written down frame by frame and layer by layer: stacks [frames, n_vq]."""
     settings = head_settings(SamplingParams(seed=seed), bundle.manifest.sampling, depth)
-    draws, feed, model = np.random.Generator(np.random.PCG64(seed)), CuedFeed(target), ModelStream()
+    draws, model = np.random.Generator(np.random.PCG64(seed)), ModelStream()
+    feed = CuedFeed(target, bundle.manifest.text.frames_per_token)
     feed.push(LONG)
     feed.finish()
     said: dict[tuple[int, int], int] = {}

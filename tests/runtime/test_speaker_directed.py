@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from voicestack.runtime import Bundle, Event, Speaker, Stream, StreamSpec
-from voicestack.runtime.names import END, HOLD, NEXT
+from voicestack.runtime.names import END, HOLD, MASKED, NEXT
 from voicestack.runtime.stack_head import HeadRow
 
 RATE = 24_000
@@ -38,7 +38,7 @@ class Director:
         """The wish for this stream and frame; to go on at the end of the text is to end."""
         (row,) = rows
         wanted = self.wish(len(self.streams) - 1, self.streams[-1].feed.frames)
-        channel = END if wanted == NEXT and row.channel_bias[NEXT] < 0 else wanted
+        channel = END if wanted == NEXT and row.channel_bias[NEXT] == MASKED else wanted
         return [channel], [np.zeros(depth, np.int64)]
 
 

@@ -13,9 +13,9 @@ from typing import cast
 from voicestack.runtime import CapacityError, Chunk, InputError, VoicestackError
 
 from ...outlet import Ending
-from ..pcm import Encoding, PcmFormat
+from ..pcm import Encoding, PcmFormat, PcmStream
 from ..talk import Ended, Sound, TalkEvent
-from .dialect import Dialect, Samples, Setting, Voicing, as_message, context_name
+from .dialect import Dialect, Setting, Voicing, as_message, context_name
 from .fields import Fields
 from .steps import Finish, Flush, Interrupt, Open, Push, Send, Steps
 
@@ -103,7 +103,7 @@ class Cartesia(Dialect):
     def _open(self, context: str, fields: Fields) -> tuple[_Context, Steps]:
         self._check_room(len(self._contexts))
         rate_hz = self.setting.sample_rate_hz
-        voicing = Voicing(partial(Samples, rate_hz, _form(fields.part("output_format"))), rate_hz)
+        voicing = Voicing(partial(PcmStream, rate_hz, _form(fields.part("output_format"))), rate_hz)
         known = self._contexts[context] = _Context(voicing, fields.flag("add_timestamps"))
         return known, [Open(context)]
 

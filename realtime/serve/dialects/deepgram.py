@@ -9,9 +9,9 @@ from uuid import uuid4
 from voicestack.runtime import CapacityError, InputError, VoicestackError
 
 from ...outlet import Ending
-from ..pcm import Encoding, PcmFormat
+from ..pcm import Encoding, PcmFormat, PcmStream
 from ..talk import Ended, Interrupted, Sound, TalkEvent
-from .dialect import POLICY, TRY_AGAIN, Dialect, Samples, Setting, Voicing, as_message, leave
+from .dialect import POLICY, TRY_AGAIN, Dialect, Setting, Voicing, as_message, leave
 from .fields import Fields
 from .steps import Finish, Flush, Interrupt, Leave, Open, Push, Send, Steps
 
@@ -39,7 +39,7 @@ class Deepgram(Dialect):
         except InputError as error:
             return [*self.complain(None, error), leave(POLICY, str(error))]
         rate_hz = self.setting.sample_rate_hz
-        self._voicing = Voicing(partial(Samples, rate_hz, form), rate_hz)
+        self._voicing = Voicing(partial(PcmStream, rate_hz, form), rate_hz)
         name = self.setting.voice_name
         about = {"model_name": name, "model_version": self.setting.version, "model_uuid": str(uuid4())}
         return [as_message(type="Metadata", request_id=str(uuid4()), **about)]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from voicestack.runtime import InputError, VoicestackError
 
 from ..limits import ServeLimits
-from ..pcm import PcmFormat, PcmStream
 from ..talk import TalkEvent
 from .fields import Fields
 from .steps import Leave, Send, Steps
@@ -138,21 +137,6 @@ class ByteStream(Protocol):
     def finish(self) -> bytes:
         """Those that are left."""
         ...
-
-
-class Samples:
-    """Bare samples."""
-
-    def __init__(self, source_rate_hz: int, form: PcmFormat) -> None:
-        self._stream = PcmStream(source_rate_hz, form)
-
-    def feed(self, pcm: NDArray[np.float32]) -> bytes:
-        """The bytes of what came, but for what the resampler holds back."""
-        return self._stream.feed(pcm)
-
-    def finish(self) -> bytes:
-        """What it held back."""
-        return self._stream.feed(np.zeros(0, np.float32), is_last=True)
 
 
 class Voicing:

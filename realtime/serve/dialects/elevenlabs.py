@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from voicestack.runtime import CapacityError, Chunk, InputError, VoicestackError
 
-from ..pcm import Encoding, PcmFormat
+from ..pcm import Encoding, PcmFormat, PcmStream
 from ..talk import Ended, Sound, TalkEvent
-from .dialect import POLICY, TRY_AGAIN, ByteStream, Dialect, Samples, Setting, Voicing, as_message, context_name, leave
+from .dialect import POLICY, TRY_AGAIN, ByteStream, Dialect, Setting, Voicing, as_message, context_name, leave
 from .fields import Fields
 from .steps import Finish, Flush, Leave, Open, Push, Send, Steps
 
@@ -188,7 +188,7 @@ class ElevenLabs(Dialect):
         if kind not in _RAW or not (rate_hz.isascii() and rate_hz.isdigit() and len(rate_hz) < 7):
             kinds = ", ".join([*(f"{raw}_<rate>" for raw in _RAW), *(f"{file}_..." for file in _FILES)])
             raise InputError(f"output_format must be one of {kinds}, got {name[:40]!r}")
-        return Samples(source_hz, PcmFormat(int(rate_hz), _RAW[kind]))
+        return PcmStream(source_hz, PcmFormat(int(rate_hz), _RAW[kind]))
 
 
 def _idle_s(asked: str) -> float:

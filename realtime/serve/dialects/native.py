@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from voicestack.runtime import CapacityError, Chunk, InputError, VoicestackError
 
-from ..pcm import PcmFormat, PcmStream
+from ..pcm import Frames, PcmFormat, PcmStream
 from ..talk import Ended, Interrupted, Opened, Sound, TalkEvent
 from ..terms import announced, code_of, words_of
 from .dialect import BROKEN, POLICY, TRY_AGAIN, Dialect, Setting, as_message, leave
@@ -17,7 +17,6 @@ PROTOCOL = "voicestack.v1"
 _CONTEXT = "session"
 _MARKS = 1000
 _NAME_CHARS = 256
-_SILENCE = np.zeros(0, np.float32)
 
 
 class Native(Dialect):
@@ -29,7 +28,7 @@ class Native(Dialect):
         super().__init__(setting)
         # From its start on it holds one of the places there are to speak.
         self.first_s = setting.limits.first_s
-        self._frames: _Pcm | _Opus | None = None
+        self._frames: Frames | None = None
         self._format = ""
         self._depth: int | None = None
         self._marks = Marks()
@@ -106,7 +105,10 @@ class Native(Dialect):
         if form == "opus":
             if asked_hz is not None:
                 raise InputError("sample_rate cannot be chosen for opus; leave it out")
-            self._frames = _Opus(voice_hz)
+            # An extra, which nobody else needs.
+            from ..encoders import OpusPackets
+
+            self._frames = OpusPackets(voice_hz)
         elif form == "pcm_s16le":
             self._frames = _Pcm(voice_hz, voice_hz if asked_hz is None else asked_hz)
         else:
@@ -144,11 +146,11 @@ class Native(Dialect):
             steps.append(as_message(type="words", utterance=utterance, words=words_of(chunk.words)))
         for name, start_s in self._marks.reached(chunk.words) if not self._interrupting else []:
             steps.append(as_message(type="mark", name=name, utterance=utterance, start_s=round(start_s, 3)))
-        return steps + self._audio(utterance, chunk.pcm, is_last=False)
+        frames = [] if self._frames is None else self._frames.feed(chunk.pcm)
+        return steps + self._audio(utterance, frames, len(chunk.pcm))
 
-    def _audio(self, utterance: int, pcm: NDArray[np.float32], *, is_last: bool) -> Steps:
-        frames = self._frames.feed(pcm, is_last=is_last) if self._frames is not None else []
-        start_s, self._spoken_s = self._spoken_s, self._spoken_s + len(pcm) / self.setting.sample_rate_hz
+    def _audio(self, utterance: int, frames: list[bytes], samples: int) -> Steps:
+        start_s, self._spoken_s = self._spoken_s, self._spoken_s + samples / self.setting.sample_rate_hz
         if not frames:
             return []
         told = as_message(type="audio", utterance=utterance, start_s=round(start_s, 4), messages=len(frames))
@@ -162,7 +164,7 @@ class Native(Dialect):
             if interrupted:
                 self._frames.drop()
             else:
-                steps += self._audio(event.utterance, _SILENCE, is_last=True)
+                steps += self._audio(event.utterance, self._frames.finish(), 0)
         if not (interrupted or self._interrupting):
             for name in self._marks.ended(complete=event.complete):
                 at_s = round(self._spoken_s if spoken else 0.0, 3)
@@ -191,34 +193,12 @@ class _Pcm:
     """Samples of 16 bits, little-endian."""
 
     def __init__(self, source_hz: int, rate_hz: int) -> None:
-        self._source_hz, self._form = source_hz, PcmFormat(rate_hz)
         self.sample_rate_hz = rate_hz
-        self._stream = PcmStream(source_hz, self._form)
+        self._stream = PcmStream(source_hz, PcmFormat(rate_hz))
+        self.drop = self._stream.drop
 
-    def feed(self, pcm: NDArray[np.float32], *, is_last: bool) -> list[bytes]:
-        data = self._stream.feed(pcm, is_last=is_last)
-        if is_last:
-            self.drop()
-        return [data] if data else []
+    def feed(self, pcm: NDArray[np.float32]) -> list[bytes]:
+        return [data] if (data := self._stream.feed(pcm)) else []
 
-    def drop(self) -> None:
-        """The next utterance owes nothing to this one."""
-        self._stream = PcmStream(self._source_hz, self._form)
-
-
-class _Opus:
-    """Packets of 20 ms."""
-
-    def __init__(self, source_hz: int) -> None:
-        # An extra, which nobody else needs.
-        from ..encoders import OpusPackets
-
-        self._packets = OpusPackets(source_hz)
-        self.sample_rate_hz = self._packets.sample_rate_hz
-
-    def feed(self, pcm: NDArray[np.float32], *, is_last: bool) -> list[bytes]:
-        return self._packets.feed(pcm, is_last=is_last)
-
-    def drop(self) -> None:
-        """The next utterance begins with a packet of its own."""
-        self._packets.drop()
+    def finish(self) -> list[bytes]:
+        return [data] if (data := self._stream.finish()) else []

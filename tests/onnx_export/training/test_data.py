@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-pytest.importorskip("onnx")
+pytest.importorskip("tqdm", reason="the `export` extra is not installed")
+pytest.importorskip("soxr", reason="the `export` extra is not installed")
 
 from voicestack.onnx_export.training import data
 from voicestack.onnx_export.training.paths import EVERYDAY, LEXICON

@@ -3,6 +3,8 @@ import re
 
 import pytest
 
+pytest.importorskip("soxr", reason="the `export` extra is not installed")
+
 from voicestack.onnx_export.training.dialogue_phrases import PHRASES
 from voicestack.onnx_export.training.dialogue_text import MAX_PHONES, DialogueText, spoken_text
 from voicestack.onnx_export.training.paths import LEXICON

@@ -84,9 +84,10 @@ def test_opus_packets_are_20_ms_each_however_the_sound_is_cut(sizes: list[int], 
     """As many as the sound fills, the last one filled up; their number does not depend on the pieces."""
     opus, pcm = OpusPackets(rate), tone(sum(sizes) / rate, rate)[: sum(sizes)]
     packets, at = [], 0
-    for number, size in enumerate(sizes):
-        packets += opus.feed(pcm[at : at + size], is_last=number == len(sizes) - 1)
+    for size in sizes:
+        packets += opus.feed(pcm[at : at + size])
         at += size
+    packets += opus.finish()
     exact = len(pcm) / rate / PACKET_S
     assert exact - 0.2 <= len(packets) <= exact + 1.2
     assert all(2 < len(packet) < 400 for packet in packets)
@@ -95,7 +96,7 @@ def test_opus_packets_are_20_ms_each_however_the_sound_is_cut(sizes: list[int], 
 def test_opus_packets_are_heard_as_they_were_spoken() -> None:
     """A decoder gets the tone back, silence behind it, and 20 ms of each packet."""
     opus = OpusPackets(RATE)
-    packets = [*opus.feed(tone(1.0), is_last=True), *(opus.silence() for _ in range(10))]
+    packets = [*opus.feed(tone(1.0)), *opus.finish(), *(opus.silence() for _ in range(10))]
     assert len(packets) == 60
     decoder = av.CodecContext.create("libopus", "r")
     decoder.sample_rate, decoder.layout = 48_000, "mono"
@@ -113,10 +114,10 @@ def test_silence_completes_a_packet_and_dropping_forgets_it() -> None:
     opus = OpusPackets(RATE)
     assert opus.feed(tone(0.01)) == []
     assert len(opus.silence()) > 20
-    assert opus.feed(np.zeros(0, np.float32), is_last=True) == []
+    assert opus.finish() == []
     opus.feed(tone(0.01))
     opus.drop()
-    assert opus.feed(np.zeros(0, np.float32), is_last=True) == []
+    assert opus.finish() == []
 
 
 @pytest.mark.parametrize("drop", [True, False])
@@ -128,6 +129,6 @@ def test_an_utterance_owes_nothing_to_the_one_before(drop: bool) -> None:
         packets.feed(loud)
         packets.drop()
     else:
-        assert len(packets.feed(loud, is_last=True)) == 1
+        assert len([*packets.feed(loud), *packets.finish()]) == 1
     packets.feed(np.zeros(800, np.float32))
     assert not any(packets._waiting)

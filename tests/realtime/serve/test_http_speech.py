@@ -188,7 +188,7 @@ WRONG: list[tuple[Any, str | None]] = [
     ({"input": "hi", "response_format": "ogg"}, "response_format"),
     ({"input": "hi", "response_format": []}, "response_format"),
     ({"input": "hi", "stream_format": {}}, "stream_format"),
-    ({"input": "hi", "speed": 1.5}, "speed"),
+    ({"input": "hi", "speed": 2.5}, "speed"),
     ({"input": "hi", "speed": True}, "speed"),
     ({"input": "hi", "speed": "fast"}, "speed"),
     ({"input": "hi", "model": 7}, "model"),

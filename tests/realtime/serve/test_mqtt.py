@@ -2,12 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import fuzz_mqtt
 import numpy as np
 import pytest
+
+pytest.importorskip("soxr", reason="sound on the wire needs the `serve` extra")
+
+import fuzz_mqtt
+from async_tests import run
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt_fakes import Device, FakeBroker, devices
@@ -23,21 +27,6 @@ from voicestack.realtime.voice import Voice, VoiceConfig
 from voicestack.runtime import InputError
 
 LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-
-
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(30):
-                await test()
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
 
 
 @asynccontextmanager
@@ -468,10 +457,11 @@ def test_a_control_message_may_leave_things_open() -> None:
 def test_pieces_are_the_sound_however_it_comes(cuts: list[int], rate: int, chunk_ms: int) -> None:
     """Joined again they are the same samples; all but the last have the length that was asked for."""
     pcm = (np.sin(np.arange(3000) / 20) / 2).astype(np.float32)
-    whole = b"".join(PcmPieces(24_000, rate, 80).feed(pcm, is_last=True))
+    uncut = PcmPieces(24_000, rate, 80)
+    whole = b"".join([*uncut.feed(pcm), *uncut.finish()])
     pieces = PcmPieces(24_000, rate, chunk_ms)
     found = [piece for part in np.split(pcm, sorted(cuts)) for piece in pieces.feed(part)]
-    found += pieces.feed(np.zeros(0, np.float32), is_last=True)
+    found += pieces.finish()
     assert all(len(piece) == rate * chunk_ms // 500 for piece in found[:-1])
     assert abs(len(b"".join(found)) - len(whole)) <= 2
     np.testing.assert_allclose(np.frombuffer(b"".join(found), "<i2")[:1000], np.frombuffer(whole, "<i2")[:1000], atol=1)

@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from functools import wraps
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
+from async_tests import run
 from scripted_worker import FRAME, ScriptedWorker
 
 pytest.importorskip("aiomqtt")
@@ -66,21 +66,6 @@ def keeping_broker(tmp_path: Path) -> Iterator[Mosquitto]:
     broker.start()
     yield broker
     broker.stop()
-
-
-def run(test: Callable[[Mosquitto], Awaitable[None]]) -> Callable[[Mosquitto], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    @wraps(test)
-    def wrapped(broker: Mosquitto) -> None:
-        async def body() -> None:
-            async with asyncio.timeout(60):
-                await test(broker)
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(body())
-
-    return wrapped
 
 
 @asynccontextmanager

@@ -13,15 +13,21 @@ def tone(samples: int, rate_hz: int = 24_000) -> np.ndarray:
     return (0.5 * np.sin(2 * np.pi * 440 * np.arange(samples) / rate_hz)).astype(np.float32)
 
 
+def spoken(pcm: np.ndarray, source_hz: int, form: PcmFormat) -> bytes:
+    """All bytes of an utterance that comes in one piece."""
+    stream = PcmStream(source_hz, form)
+    return stream.feed(pcm) + stream.finish()
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 3000), max_size=8), st.sampled_from([8000, 16_000, 22_050, 24_000, 48_000]))
 def test_how_sound_is_cut_does_not_matter(cuts: list[int], rate_hz: int) -> None:
     """The bytes of the pieces are those of the whole, at any rate."""
     pcm = tone(sum(cuts))
-    whole = PcmStream(24_000, PcmFormat(rate_hz)).feed(pcm, is_last=True)
+    whole = spoken(pcm, 24_000, PcmFormat(rate_hz))
     stream = PcmStream(24_000, PcmFormat(rate_hz))
     parts = [stream.feed(piece) for piece in np.split(pcm, np.cumsum(cuts, dtype=int)[:-1])]
-    parts.append(stream.feed(np.zeros(0, np.float32), is_last=True))
+    parts.append(stream.finish())
     got, expected = (np.frombuffer(data, "<i2").astype(int) for data in (b"".join(parts), whole))
     assert len(got) == len(expected)
     assert np.abs(got - expected).max(initial=0) <= 1
@@ -29,7 +35,7 @@ def test_how_sound_is_cut_does_not_matter(cuts: list[int], rate_hz: int) -> None
 
 def test_the_length_follows_the_rate() -> None:
     """A second is a second at any rate, and the tone is the same tone."""
-    data = PcmStream(24_000, PcmFormat(8000)).feed(tone(24_000), is_last=True)
+    data = spoken(tone(24_000), 24_000, PcmFormat(8000))
     samples = np.frombuffer(data, "<i2")
     assert abs(len(samples) - 8000) <= 2
     assert np.argmax(np.abs(np.fft.rfft(samples[:8000]))) == pytest.approx(440, abs=1)
@@ -85,6 +91,6 @@ def test_what_a_lower_rate_cannot_hold_is_left_out(source_hz: int, rate_hz: int,
     """It is not mirrored into what can be heard."""
     times = np.arange(source_hz) / source_hz
     pcm = (0.5 * np.sin(2 * np.pi * tone_hz * times)).astype(np.float32)
-    data = PcmStream(source_hz, PcmFormat(rate_hz, "pcm_f32le")).feed(pcm, is_last=True)
+    data = spoken(pcm, source_hz, PcmFormat(rate_hz, "pcm_f32le"))
     middle = np.frombuffer(data, "<f4")[rate_hz // 4 : -rate_hz // 4]
     assert np.abs(middle).max() < 0.005

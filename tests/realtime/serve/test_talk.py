@@ -1,9 +1,10 @@
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from async_tests import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_worker import ScriptedWorker
@@ -15,21 +16,6 @@ from voicestack.realtime.serve.service import Service
 from voicestack.realtime.serve.talk import Ended, Interrupted, Opened, Sound, Talk, TalkEvent
 from voicestack.realtime.voice import Voice, VoiceConfig
 from voicestack.runtime import CapacityError, InputError, StateError
-
-
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(20):
-                await test()
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
 
 
 @asynccontextmanager

@@ -1,12 +1,13 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from async_tests import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -22,21 +23,6 @@ from voicestack.realtime.voice import Voice, VoiceConfig
 from voicestack.runtime import CapacityError, InputError
 
 PACKET_S = 0.02
-
-
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(20):
-                await test()
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
 
 
 class Bare:
@@ -405,15 +391,18 @@ def test_any_order_of_commands_ends_well(commands: list[str]) -> None:
                     case _:
                         line.say(command, text="question")
             line.say("flush")
+
+            def utterances(kind: str) -> set[int]:
+                return {event["utterance"] for event in line.told(kind)}
+
             interrupted = commands.count("interrupt") + commands.count("soft")
             if interrupted:
                 await line.hear_until("interrupted", interrupted)
-            while line.told("ping") == [] and len(line.told("speech.ended")) < len(line.told("speech.started")):
+            # One without words ends, and never began.
+            while not utterances("speech.started") <= utterances("speech.ended"):
                 await line.hear(1)
             assert len(line.told("interrupted")) == interrupted
-            ended = [told["utterance"] for told in line.told("speech.ended")]
-            assert len(set(ended)) == len(ended)
-            assert {told["utterance"] for told in line.told("speech.started")} <= set(ended)
+            assert len(line.told("speech.ended")) == len(utterances("speech.ended"))
 
     asyncio.run(body())
 
@@ -493,3 +482,17 @@ async def test_an_interruption_ends_what_was_made_and_not_heard_too() -> None:
         await line.wait_for("interrupted")
         endings = [(event["utterance"], event["ending"]) for event in line.told("speech.ended")]
         assert endings == [(0, "interrupted"), (1, "failed")]
+
+
+@run
+async def test_a_word_that_is_not_finished_after_all_answers_both_interruptions() -> None:
+    """One that waits for the end of a word, and the one at once that comes before that."""
+    async with calling() as (line, _, _):
+        line.say("text", text="somewhat longer words", flush=True)
+        await line.hear_until("speech.started")
+        line.say("interrupt", finish_word=True)
+        line.say("interrupt", finish_word=True)
+        await line.hear(1)
+        line.say("interrupt")
+        await line.wait_for("interrupted", 3)
+        assert [event["utterance"] for event in line.told("speech.ended")] == [0]

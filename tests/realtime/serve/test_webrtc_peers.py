@@ -2,8 +2,9 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("aiortc")
 
 import aioice.ice
+import async_tests
 from fuzz_sdp import OFFER
 from rtc_caller import LOUD, Caller, ToneWorker, callers, post
 
@@ -28,21 +30,8 @@ def _loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(30):
-                await test()
-            # The library lets go of its last timers a moment after it has closed.
-            await asyncio.sleep(0.05)
-            assert {task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()} == set()
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
+# The library lets go of its last timers a moment after it has closed.
+run = partial(async_tests.run, settle_s=0.05)
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ from scripted_worker import RATE, ScriptedWorker
 pytest.importorskip("soxr", reason="sound on the wire needs the `serve` extra")
 
 import fuzz_ws
-from ws_fakes import FakeWire, connected, run, served
+from async_tests import run
+from ws_fakes import FakeWire, connected, served
 
 from voicestack.realtime.outlet import Ending
 from voicestack.realtime.playout import Heard

@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("soxr", reason="sound on the wire needs the `serve` extra")
 
-from ws_fakes import connected, run, served
+from async_tests import run
+from ws_fakes import connected, served
 
 from voicestack.realtime.serve.limits import ServeLimits
 

@@ -10,7 +10,8 @@ from scripted_worker import FRAME, RATE, ScriptedWorker, sound_of
 
 pytest.importorskip("soxr", reason="sound on the wire needs the `serve` extra")
 
-from ws_fakes import FakeWire, connected, run, served
+from async_tests import run
+from ws_fakes import FakeWire, connected, served
 
 from voicestack.realtime.serve.dialects.cartesia import Cartesia
 from voicestack.realtime.serve.dialects.dialect import Setting

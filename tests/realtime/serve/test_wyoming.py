@@ -2,12 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import fuzz_wyoming
 import pytest
+
+pytest.importorskip("soxr", reason="sound on the wire needs the `serve` extra")
+
+import fuzz_wyoming
+from async_tests import run
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted_worker import FRAME, RATE, ScriptedWorker
@@ -21,21 +25,6 @@ from voicestack.realtime.voice import Voice, VoiceConfig
 from voicestack.runtime import InputError
 
 FORM = {"rate": RATE, "width": 2, "channels": 1}
-
-
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(30):
-                await test()
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
 
 
 class Client:

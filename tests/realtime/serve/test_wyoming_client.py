@@ -2,11 +2,12 @@
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import numpy as np
 import pytest
+from async_tests import run
 from scripted_worker import FRAME, RATE, ScriptedWorker
 
 with warnings.catch_warnings():
@@ -34,21 +35,6 @@ from voicestack.realtime.serve.wyoming_edge import WyomingEdge
 from voicestack.realtime.voice import Voice
 
 pytestmark = pytest.mark.clients
-
-
-def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """An async test without a plugin; it leaves no task behind."""
-
-    def wrapped() -> None:
-        async def body() -> None:
-            async with asyncio.timeout(60):
-                await test()
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(body())
-
-    wrapped.__name__, wrapped.__doc__ = test.__name__, test.__doc__
-    return wrapped
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from voicestack.runtime.text import Lexicon, Normaliser, Pause, PlainWord, SentenceEnd
+from voicestack.runtime.text import Lexicon, Normaliser, Pause, PlainWord, SentenceEnd, Silence
 
 PIECES = st.sampled_from(
     (
@@ -17,7 +17,7 @@ PIECES = st.sampled_from(
         "€3,50 3,50 € ₿5 Sat. cats.I mid-1990s St., -5 9/11 "
         "km 20 °C GPT4 A I ... ?! , ( ) | & @x #1 – ±"
     ).split()
-    + ["\n", "\n\n", "\x00", "\t"]
+    + ["\n", "\n\n", "\x00", "\t", "[pause 1s]", "[pause 0s]", "[pause"]
 )
 TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=12).flatmap(
     lambda pieces: st.sampled_from(["", " "]).map(lambda between: between.join(pieces))
@@ -70,16 +70,25 @@ def test_items_are_well_formed(text: str, lexicon: Lexicon) -> None:
             assert item.phones or re.fullmatch(r"'?[a-z][a-z']*|[A-Z]", item.text)
         elif isinstance(item, Pause):
             assert isinstance(previous, PlainWord)
+        elif isinstance(item, Silence):
+            assert isinstance(previous, SentenceEnd | Silence)
         else:
             assert isinstance(previous, Pause)
             assert previous.mark != ","
         previous = item
-    assert isinstance(previous, SentenceEnd)
+    assert isinstance(previous, SentenceEnd | Silence)
 
 
 @pytest.mark.parametrize(
     ("unit", "length"),
-    [("Pay $5 now, Dr. Li. ", 100_000), ("a", 100_000), ("1", 20_000), ("/T ", 20_000), ("[](", 20_000)],
+    [
+        ("Pay $5 now, Dr. Li. ", 100_000),
+        ("a", 100_000),
+        ("1", 20_000),
+        ("/T ", 20_000),
+        ("[](", 20_000),
+        ("[pause ", 20_000),
+    ],
 )
 def test_long_text_is_linear(unit: str, length: int, lexicon: Lexicon) -> None:
     """Long text takes seconds at most, whatever it is, and at its end little of it is held back."""

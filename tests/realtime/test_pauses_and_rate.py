@@ -1,0 +1,76 @@
+"""Sessions whose text asks for silence, or that speak faster than the voice does by itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from async_tests import run
+from tiny_bundle import write_tiny_bundle
+
+from voicestack.realtime.session import Session
+from voicestack.realtime.voice import Voice, VoiceConfig
+from voicestack.runtime import Bundle, Chunk, InputError, SamplingParams, Speaker
+
+SEED = SamplingParams(seed=3)
+TEXT = "Hello there. [pause 700ms] Good morning."
+CONFIG = VoiceConfig(max_sessions=2, lead_s=(50.0, 60.0), queue_s=100.0)
+"""As if a listener were far behind, so that nothing waits for real time to pass."""
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "voice"
+    write_tiny_bundle(folder)
+    return folder
+
+
+async def said(session: Session, *pieces: str) -> list[Chunk]:
+    for piece in pieces:
+        await session.push_text(piece)
+    await session.flush()
+    return [chunk async for chunk in session.audio()]
+
+
+def test_a_session_says_what_a_speaker_says(path: Path) -> None:
+    """The same samples and word times, with pauses and at any rate, text coming in pieces."""
+
+    @run
+    async def body() -> None:
+        async with Voice.load(path, config=CONFIG) as voice:
+            for rate in (None, 1, 0.8, 1.25):
+                async with voice.session(sampling=SEED, depth=8, rate=rate) as session:
+                    chunks = await said(session, TEXT[:16], TEXT[16:20], TEXT[20:])
+                alone = list(Speaker(Bundle.load(path)).speak(TEXT, sampling=SEED, depth=8, rate=rate))
+                pcm, expected = (np.concatenate([c.pcm for c in each]) for each in (chunks, alone))
+                np.testing.assert_allclose(pcm, expected, atol=1e-6)
+                assert [w for c in chunks for w in c.words] == [w for c in alone for w in c.words]
+                assert (pcm == 0).sum() > 0.6 * session.sample_rate_hz
+
+    body()
+
+
+def test_what_was_heard_is_right_behind_a_pause(path: Path) -> None:
+    """A listener that stops in the pause has heard the words before it and none behind."""
+
+    @run
+    async def body() -> None:
+        async with Voice.load(path, config=CONFIG) as voice, voice.session(sampling=SEED, depth=8) as session:
+            chunks = await said(session, TEXT)
+            silent = [chunk for chunk in chunks if len(chunk.pcm) and not chunk.pcm.any()]
+            session.report_played(silent[1].start_s)
+            assert session.heard().text == "Hello there"
+
+    body()
+
+
+def test_a_bad_rate_is_refused_when_the_session_is_made(path: Path) -> None:
+    """An InputError names the range."""
+
+    @run
+    async def body() -> None:
+        async with Voice.load(path, config=CONFIG) as voice:
+            for rate in (0.4, 3, float("nan")):
+                with pytest.raises(InputError, match="rate must be a number between"):
+                    voice.session(rate=rate)
+
+    body()
