@@ -192,6 +192,7 @@ def test_a_card_that_refuses_the_rate_is_played_at_its_own(monkeypatch: pytest.M
 
 def test_a_card_that_plays_nothing_we_can_make_is_told_by_its_first_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rate of the voice is what was asked for."""
+    pytest.importorskip("soxr")
     library = OneRateLibrary(44_100, says_hz=16_000)
     monkeypatch.setattr(importlib, "import_module", lambda _: library)
     with pytest.raises(NoSoundCardError, match="no sound card answers: Invalid sample rate"):
