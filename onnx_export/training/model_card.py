@@ -9,7 +9,6 @@ _BAD_AT = """\
 - Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
 - The phase is made up by the codec, so the voice sounds a little hoarse.
 - Rare words and names come out wrong more often than common ones.
-- A length that is asked for is met only roughly (see above).
 - Speech of more than 20 s without a break was not in the training data; the front end divides it from 12 s on."""
 
 
