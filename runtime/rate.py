@@ -4,8 +4,11 @@ from .checks import require_number
 from .manifest import TextSpec
 
 _SLOWEST, _FASTEST = 0.5, 2.0
-"""The shipped voice, measured on 33 sentences: at 0.8 and 0.9 no more words are misheard than at 1, at 1.1 and 1.25
-1.4 and 2.4 times as many; it comes to no more than 1.5, whatever is asked."""
+"""The shipped voice, measured on 34 sentences: of 100 words 9 are misheard at 1, 8 at 0.9, 10 at 1.1, 15 at 1.25, 19 at
+0.8; it comes to no more than 1.5, whatever is asked."""
+
+_EDGE_FRAMES = 2
+"""What a sentence takes beside its tokens, before the first and behind the last."""
 
 
 def require_rate(rate: float | None) -> float | None:
@@ -17,5 +20,5 @@ def require_rate(rate: float | None) -> float | None:
 
 
 def frames_at(rate: float, tokens: int, text: TextSpec) -> int:
-    """How many frames so many tokens are to last at a rate."""
-    return max(1, round(tokens * text.frames_per_token / rate))
+    """How many frames a sentence of so many tokens is to last at a rate."""
+    return max(1, round((tokens * text.frames_per_token + _EDGE_FRAMES) / rate))

@@ -57,14 +57,14 @@ def targets(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> list[int | Non
 def test_each_sentence_is_to_last_what_its_text_takes_by_the_rate(
     speaker: Speaker, targets: list[int | None], tiny: Bundle
 ) -> None:
-    """As many frames as the voice has for its tokens on average, divided by the rate."""
+    """As many frames as the voice has for its tokens on average, and two for its ends, divided by the rate."""
     for rate in (0.5, 0.8, 1.25, 2):
         targets.clear()
         list(speaker.speak(TEXT, sampling=SEED, depth=8, rate=rate))
         tokens = [sum(len(event.tokens) for event in sentence) for sentence in sentences(tiny)]
         assert targets[0] == frames_at(rate, tokens[0], tiny.manifest.text)
         assert frames_at(rate, tokens[1], tiny.manifest.text) in targets
-        assert targets[0] == pytest.approx(tokens[0] * tiny.manifest.text.frames_per_token / rate, abs=0.5)
+        assert targets[0] == pytest.approx((tokens[0] * tiny.manifest.text.frames_per_token + 2) / rate, abs=0.5)
 
 
 def sentences(bundle: Bundle) -> list[list[Word | Mark]]:
