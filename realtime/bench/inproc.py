@@ -1,63 +1,38 @@
 """The voice in this process: no transport between the listener and the session."""
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-from voicestack.runtime import Bundle, SamplingParams, default_voice_path
+from voicestack.runtime import Bundle, Chunk, SamplingParams, default_voice_path
 
 from ..embedded_worker import EmbeddedWorker
 from ..orders import OpenWorker, Worker
 from ..session import Session
 from ..stages import Stages
 from ..voice import Voice, VoiceConfig
-from .target import Facts, Hear, Sound
+from .session_conversation import SEED_STEP, SessionConversation
+from .target import Facts, Sound
+from .totals import totals_of
 
-_SEED_STEP = 1_000_003
-"""Between the seeds of two sessions, more than any session will use."""
 
-
-class InprocConversation:
-    """A session of the voice."""
+class InprocConversation(SessionConversation):
+    """A session of the voice, which tells where the time goes."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
-        self._writing: asyncio.Task[None] | None = None
+        super().__init__(session)
+        self._told = session
 
     @property
     def stages(self) -> Stages:
         """Where the time of the last reply went."""
-        return self._session.stages
+        return self._told.stages
 
-    @property
-    def underruns(self) -> None:
-        """Nobody plays it; whoever measures counts by when it comes."""
-        return
-
-    async def speak(self, text: AsyncIterator[str], hear: Hear) -> None:
-        """Push text and read sound at the same time."""
-        session = self._session
-        async with asyncio.TaskGroup() as group:
-            self._writing = group.create_task(self._write(text), name="voicestack-bench-writer")
-            async for chunk in session.audio():
-                stages = session.stages
-                hear(Sound(chunk.pcm, session.sample_rate_hz, chunk.depths, stages.starved_s, stages.starved_until_s))
-            # Text pushed behind the end would begin another reply.
-            self._writing.cancel()
-
-    async def interrupt(self) -> None:
-        """Stop the writer, too, as whoever interrupts an assistant does."""
-        if self._writing is not None:
-            self._writing.cancel()
-        await self._session.interrupt()
-
-    async def _write(self, text: AsyncIterator[str]) -> None:
-        async for piece in text:
-            await self._session.push_text(piece)
-        await self._session.flush()
+    def _sound(self, chunk: Chunk) -> Sound:
+        stages = self.stages
+        return Sound(chunk.pcm, self._told.sample_rate_hz, chunk.depths, stages.starved_s, stages.starved_until_s)
 
 
 class InprocTarget:
@@ -94,18 +69,13 @@ class InprocTarget:
     @asynccontextmanager
     async def open(self, number: int) -> AsyncGenerator[InprocConversation]:
         """A session; each speaks with seeds of its own."""
-        sampling = SamplingParams(seed=self._seed + number * _SEED_STEP)
+        sampling = SamplingParams(seed=self._seed + number * SEED_STEP)
         async with self._voice.session(sampling=sampling, depth=self._depth) as session:
             yield InprocConversation(session)
 
     def totals(self) -> Mapping[str, float]:
         """The counters of the voice's metrics."""
-        return {
-            " ".join((sample.name, *sample.labels.values())): sample.value
-            for family in self._voice.metrics.registry.collect()
-            if family.type in ("counter", "histogram")
-            for sample in family.samples
-        }
+        return totals_of(self._voice.metrics.registry.collect())
 
     def capacity(self) -> int:
         """What admission allows now."""

@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from voicestack.runtime import VoicestackError
 
+from .totals import totals_of
+
 _READY_S, _STOP_S, _POLL_S, _ANSWER_S = 120.0, 15.0, 0.05, 5.0
 
 
@@ -98,12 +100,7 @@ def read_totals(url: str) -> dict[str, float]:
     """The counters of a voicestack server at this moment, by name and labels, as its own process knows them."""
     with urlopen(f"{url}/metrics", timeout=_ANSWER_S) as answer:
         text = answer.read().decode("utf-8")
-    return {
-        " ".join((sample.name, *sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(text)
-        if family.type in ("counter", "histogram")
-        for sample in family.samples
-    }
+    return totals_of(text_string_to_metric_families(text))
 
 
 async def _last_of(stream: asyncio.StreamReader | None) -> bytes:

@@ -8,8 +8,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Any, Self
+from contextlib import asynccontextmanager
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from voicestack.runtime import CapacityError, VoicestackError
 
 from ..stages import Stages
-from .server_process import ServerProcess, read_totals
-from .target import Facts, Hear, Sound
+from .server_process import ServerProcess
+from .server_target import ServerTarget
+from .target import Hear, Sound
 
 _CONNECT_S, _ANSWER_S = 20.0, 20.0
 _SILENT = 1e-3
@@ -33,8 +34,8 @@ class CallError(VoicestackError):
     """A call did not come about, or was lost."""
 
 
-class WebRtcTarget:
-    """Calls a server, which is begun for that when none is named."""
+class WebRtcTarget(ServerTarget):
+    """Calls a server."""
 
     def __init__(
         self,
@@ -43,38 +44,17 @@ class WebRtcTarget:
         token: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.facts = Facts(url or "voicestack serve", "webrtc")
-        self._server, self._token, self.clock = server, token, clock
-        self._url = url or ""
-        self._around: AbstractAsyncContextManager[Any] = server or nullcontext()
-
-    async def __aenter__(self) -> Self:
-        await self._around.__aenter__()
-        if self._server is not None:
-            self._url = self._server.url
-            self.facts.cold["ready_s"] = self._server.ready_s
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._around.__aexit__(None, None, None)
+        super().__init__(server, url, token, transport="webrtc", clock=clock)
 
     @asynccontextmanager
     async def open(self, number: int) -> AsyncGenerator["Call"]:
         """A call that is connected; CapacityError when the server has no room."""
-        call = Call(self.clock)
+        call = Call(self._clock)
         try:
             await call.connect(self._url, self._token)
             yield call
         finally:
             await call.close()
-
-    def totals(self) -> Mapping[str, float]:
-        """The counters of the server, where it is ours to ask."""
-        return {} if self._server is None else read_totals(self._url)
-
-    def capacity(self) -> None:
-        """Unknown: it is another process."""
-        return
 
 
 class Call:
