@@ -90,9 +90,10 @@ def main() -> None:
     }
     teacher: list[NDArray[np.float32]] = []
     if find_spec("faster_whisper"):
-        from voicestack.onnx_export.training.evaluate import spoken_by_teacher
+        from voicestack.onnx_export.training.evaluate import spoken_by
+        from voicestack.onnx_export.training.piper import Piper
 
-        teacher = spoken_by_teacher(texts)
+        teacher = spoken_by(Piper(), texts)
     for first, run in runs.items():
         report["first_depths"][first] = figures = run.figures()
         if teacher:

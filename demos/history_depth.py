@@ -205,7 +205,8 @@ def own_speech(bundle: Bundle, frames: int) -> Rows:
 
 def held_out(bundle: Bundle, frames: int) -> Rows | None:
     """Held-out sentences by the teacher, end to end as one stream; None when the kept encoder is not this recipe's."""
-    from voicestack.onnx_export.training import codec, evaluate, keep, paths, serialise, teacher
+    from voicestack.onnx_export.training import codec, evaluate, keep, paths, piper, serialise
+    from voicestack.onnx_export.training.speech import SAMPLE_RATE_HZ
 
     with TemporaryDirectory() as work:
         keep.restore(paths.WorkFolder(Path(work)))
@@ -214,14 +215,14 @@ def held_out(bundle: Bundle, frames: int) -> Rows | None:
         except RuntimeError:  # What torch raises for weights of other sizes.
             return None
     ort.set_seed(0)
-    speaker, lexicon, draws = teacher.Teacher(), Lexicon.load(bundle.lexicon_path), np.random.default_rng(0)
+    speaker, lexicon, draws = piper.Piper(), Lexicon.load(bundle.lexicon_path), np.random.default_rng(0)
     tokens, starts_s, codes = [], [], np.zeros((0, bundle.manifest.n_vq), np.int64)
     for text in paths.EVERYDAY.read_text("utf-8").splitlines():
         words = evaluate.teacher_words(text, lexicon)
         speech = speaker.speak(words)
         spellings, end_s = (
             [(word.text, word.phones, word.mark) for word in words],
-            speech.pcm.size / teacher.SAMPLE_RATE_HZ,
+            speech.pcm.size / SAMPLE_RATE_HZ,
         )
         said, onsets_s = serialise.timed_tokens(spellings, speech.onsets_s, end_s, draws)
         # The last token says that no more text comes; it would end the stream here.

@@ -24,7 +24,7 @@ def with_null_row(codebooks: FloatArray) -> FloatArray:
 
 def build_backbone(weights: Weights, config: GeneratorConfig, shared: WeightFile) -> onnx.ModelProto:
     """The graph text_ids [B,S,9], codes [B,S,n_vq] and caches -> hidden [B,d_model] of each stream's last row."""
-    g = GraphWriter("backbone", shared, names.WEIGHTS_FILE)
+    g = shared.graph("backbone")
     text = g.input(names.TEXT, INT64, ["batch", "rows", names.TEXT_IDS])
     codes = g.input(names.CODES, INT64, ["batch", "rows", config.n_vq])
     lengths = [

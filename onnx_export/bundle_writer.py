@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from voicestack.runtime import names
+from voicestack.runtime.listener import LISTENER_FILE
 from voicestack.runtime.manifest import (
     FORMAT_VERSION,
     BackboneSpec,
@@ -53,14 +54,19 @@ def write_bundle(
     codec: CodecConfig,
     lexicon: Path,
     facts: VoiceFacts,
+    shared: WeightFile | None = None,
+    listener: Path | None = None,
 ) -> Manifest:
     """Write a whole bundle into `folder` (made when missing) and return its manifest.
+
+    `shared` is the weight file to fill: a plain one, whose weights are float16, unless told otherwise. `listener` is
+    the finished graph of who listens to the voice, if anyone does.
 
     `generator_weights` is what `Generator.graph_weights` gives as arrays, `codec_weights` the decoder's state dict;
     the codebooks are the generator's for both. ValueError when a weight is missing or does not fit float16.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shared = WeightFile()
+    shared = shared or WeightFile()
     generator_weights = rounded(generator_weights)
     codec_weights = rounded(codec_weights) | {"codebooks": generator_weights["codebooks"]}
     # The one table serves the backbone and the codec whole, a local head layer by layer, a delay head to its depth.
@@ -80,9 +86,12 @@ def write_bundle(
     for name, model in graphs.items():
         onnx.save(model, folder / name)
     shared.save(folder / names.WEIGHTS_FILE)
-    if lexicon.resolve() != (folder / names.LEXICON_FILE).resolve():
-        shutil.copyfile(lexicon, folder / names.LEXICON_FILE)
-    files = {name: _entry(folder / name) for name in (*graphs, names.WEIGHTS_FILE, names.LEXICON_FILE)}
+    copied = {names.LEXICON_FILE: lexicon, **({} if listener is None else {LISTENER_FILE: listener})}
+    for name, source in copied.items():
+        if source.resolve() != (folder / name).resolve():
+            shutil.copyfile(source, folder / name)
+    files = {name: _entry(folder / name) for name in (*graphs, names.WEIGHTS_FILE, *copied)}
+    facts = replace(facts, provenance={**facts.provenance, **shared.provenance()})
     manifest = _manifest(generator_weights, generator, codec, facts, files)
     (folder / names.MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return manifest

@@ -4,7 +4,6 @@ Verifying against a reference needs the runtime only; what needs onnx or torch i
 """
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import NoReturn
 
 from voicestack.runtime import VoicestackError
 from voicestack.runtime.published import Check, PublishedBundle, Reference, replay
-from voicestack.runtime.published.generator_info import Family, Quantisation, Target
+from voicestack.runtime.published.generator_info import Family, Target
 
 DIFFERS, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _EXTRA = ("onnx", "torch")
@@ -100,6 +99,7 @@ def _run(prog: str, action: Callable[[], int]) -> int:
 def _export(options: argparse.Namespace) -> int:
     from .published.bundle import export_bundle
     from .published.form import QUANTISED_BITS, Form
+    from .published.low_bits import error_lines
     from .published.weight_stream import DType
 
     target = Target(options.target)
@@ -122,7 +122,7 @@ def _export(options: argparse.Namespace) -> int:
         bar.clear()
     generator, codec = manifest.generator, manifest.codec
     if manifest.quantisation:
-        print("\n".join(_error_table(manifest.quantisation)))
+        print("\n".join(error_lines(manifest.quantisation.bits, manifest.quantisation.errors)))
     stored = f"int{manifest.quantisation.bits}, {manifest.dtype}" if manifest.quantisation else manifest.dtype
     parts = [f"generator of family {generator.family} ({stored})"] if generator else []
     parts += [f"codec of {codec.n_vq} layers at {codec.sample_rate_hz} Hz ({manifest.dtype})"] if codec else []
@@ -131,19 +131,6 @@ def _export(options: argparse.Namespace) -> int:
     if generator and manifest.tokenizer is None:
         _tell(f"voicestack: {options.checkpoint} has no tokenizer file; prompts for this bundle must be given as ids")
     return 0
-
-
-def _error_table(quantisation: Quantisation) -> Iterator[str]:
-    """A line for each layer: its matrices, and the error of each."""
-    yield f"error of the int{quantisation.bits} weights, root mean square relative to that of the weights:"
-    layers: dict[str, list[str]] = {}
-    for name, error in quantisation.errors.items():
-        numbered = re.match(r"(.*?\.\d+)(?:\.(.*))?$", name)
-        layer, part = (numbered[1], numbered[2] or "") if numbered else (name, "")
-        layers.setdefault(layer, []).append(f"{part} {error:.2%}".strip())
-    width = max(map(len, layers), default=0)
-    for layer, parts in layers.items():
-        yield f"  {layer:<{width}}  {', '.join(parts)}"
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ def codec_states(config: CodecConfig) -> tuple[StateSpec, ...]:
 
 def build_codec_decoder(weights: Weights, config: CodecConfig, shared: WeightFile) -> onnx.ModelProto:
     """The graph codes [B,F,n_vq] and states -> pcm [B,F*frame_samples] and next states."""
-    g = GraphWriter("codec_decoder", shared, names.WEIGHTS_FILE)
+    g = shared.graph("codec_decoder")
     codes = g.input(names.CODES, INT64, ["batch", "frames", config.n_vq])
     states = {
         state.name: g.input(names.STATE_PREFIX + state.name, FLOAT, ["batch", *state.shape])

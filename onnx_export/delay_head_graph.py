@@ -20,7 +20,7 @@ from .specs import GeneratorConfig
 
 def build_delay_head(weights: Weights, config: GeneratorConfig, depth: int, shared: WeightFile) -> onnx.ModelProto:
     """The graph hidden [B,d_model] and sampling inputs -> channel [B], codes [B,depth], as the local head's."""
-    g = GraphWriter(f"head_{depth}", shared, names.WEIGHTS_FILE)
+    g = shared.graph(f"head_{depth}")
     inputs = declare_inputs(g, config, depth)
     uniform, uniforms = g.split(inputs.uniforms, 1, depth, axis=1)
     inv_temperature, inv_temperatures = g.split(inputs.inv_temperature, 1, depth, axis=1)

@@ -16,6 +16,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from voicestack.runtime.names import WEIGHTS_FILE
+
 FloatArray = NDArray[np.float32]
 Weights = dict[str, FloatArray]
 """Arrays by their name in the torch module's state dict."""
@@ -64,11 +66,19 @@ class WeightFile:
         self._length = 0
         self._places: dict[tuple[str, tuple[int, ...]], tuple[int, int]] = {}
 
+    def graph(self, name: str) -> "GraphWriter":
+        """A new graph whose weights go here."""
+        return GraphWriter(name, self, WEIGHTS_FILE)
+
+    def provenance(self) -> dict[str, Any]:
+        """What a bundle is to say of the way its weights are stored; nothing of float16."""
+        return {}
+
     def place(self, array: FloatArray) -> tuple[int, int]:
         """Store an array unless its bytes are stored already; returns its offset and length in bytes."""
         return self._place(np.ascontiguousarray(array, np.float16))
 
-    def place_bytes(self, array: NDArray[np.int8]) -> tuple[int, int]:
+    def place_bytes(self, array: NDArray[np.int8] | NDArray[np.uint8]) -> tuple[int, int]:
         """The same for bytes."""
         return self._place(np.ascontiguousarray(array))
 

@@ -39,7 +39,7 @@ class _Cache:
 
 def build_head(weights: Weights, config: GeneratorConfig, depth: int, shared: WeightFile) -> onnx.ModelProto:
     """The graph hidden [B,d_model] and sampling inputs -> channel [B], codes [B,depth]."""
-    g = GraphWriter(f"head_{depth}", shared, names.WEIGHTS_FILE)
+    g = shared.graph(f"head_{depth}")
     table = with_null_row(weights["codebooks"])
     sampling = _prepare_sampling(g, config, depth)
     hidden = sampling.inputs.hidden

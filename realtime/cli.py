@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from voicestack.runtime import InputError, VoicestackError
+from voicestack.runtime import InputError, VoicestackError, find_voice
 
 from .desk import Desk
 from .say import SayRequest, say
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 INTERRUPTED = 130
-SAY, VOICE = "say", "voice"
+SAY, VOICE, VOICES = "say", "voice", "voices"
 COMMANDS = "voicestack.commands"
 """The group of entry points that are commands: functions of the remaining arguments that return an exit code."""
 
@@ -49,6 +49,9 @@ def build_parser(others: Mapping[str, "EntryPoint"] | None = None) -> argparse.A
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     _add_say(commands)
     _add_voice(commands)
+    commands.add_parser(
+        VOICES, help="list the voices", description="List the voices that --voice finds by their names."
+    )
     for name, entry in (others or {}).items():
         commands.add_parser(name, help=_described(entry), add_help=False)
     return parser
@@ -92,7 +95,7 @@ def _add_say(commands: "argparse._SubParsersAction[_Parser]") -> None:
     command.add_argument("--words", action="store_true", help="print each word with the second at which it begins")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the figures as one line of JSON")
     command.add_argument(
-        "--voice", type=Path, metavar="BUNDLE", help="the bundle to speak with, instead of the voice that is shipped"
+        "--voice", metavar="NAME", help="the voice to speak with, as `voicestack voices` lists it, or a bundle's folder"
     )
     remote = command.add_argument_group("through a running voicestack serve")
     remote.add_argument("--url", metavar="URL", help="its address, as http://127.0.0.1:8765; --depth and --seed apply")
@@ -112,7 +115,7 @@ def _add_voice(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="make a .voice file of a recording",
         description="Make a recording ready for say --prompt: encoded, and prefilled as far as no text matters to it.",
     )
-    command.add_argument("bundle", type=Path, metavar="BUNDLE", help="a folder that voicestack export wrote")
+    command.add_argument("bundle", metavar="BUNDLE", help="a folder that voicestack export wrote, or its name")
     command.add_argument("recording", type=Path, metavar="RECORDING", help="a WAV, FLAC or OGG file")
     command.add_argument("out", type=Path, metavar="OUT.voice", help="the file to write")
     command.add_argument(
@@ -152,7 +155,7 @@ def main(arguments: Sequence[str] | None = None, desk: Desk | None = None) -> in
     others: Mapping[str, EntryPoint] = {}
     # Whoever wants to speak does not wait until all installed distributions have been asked for commands.
     named = arguments and (arguments[0] in ("-h", "--help") or not arguments[0].startswith("-"))
-    if named and arguments[0] not in (SAY, VOICE):
+    if named and arguments[0] not in (SAY, VOICE, VOICES):
         others = _other_commands()
         if arguments[0] in others:
             return _run_other(others[arguments[0]], arguments[1:])
@@ -163,7 +166,13 @@ def main(arguments: Sequence[str] | None = None, desk: Desk | None = None) -> in
         if options.command == VOICE:
             from .published_voice import make_voice
 
-            console.tell(make_voice(options.bundle, options.recording, options.out, options.text))
+            bundle = find_voice(options.bundle)
+            console.tell(make_voice(bundle, options.recording, options.out, options.text))
+        elif options.command == VOICES:
+            from .voice_list import voice_lines
+
+            for line in voice_lines():
+                console.print(line)
         else:
             say(_request(options, desk), desk)
     except (VoicestackError, OSError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voicestack.runtime import Bundle, InputError, SamplingParams, Speaker, default_voice_path
+from voicestack.runtime import Bundle, InputError, SamplingParams, Speaker, find_voice
 
 from .bundle_kind import is_published
 from .console import Console
@@ -16,10 +16,11 @@ from .say_voice import Manner, SayVoice, Spoken
 from .text_pipe import TextPipe
 
 
-def load_voice(path: Path | None = None) -> SayVoice:
-    """The voice in a bundle's folder, by default the one that ships with voicestack. Raises BundleError."""
-    if path is None or not is_published(path):
-        return _load_embedded(path or default_voice_path())
+def load_voice(voice: str | None = None) -> SayVoice:
+    """A voice by its name or its bundle's folder, by default the one that ships. Raises BundleError, InputError."""
+    path = find_voice(voice)
+    if not is_published(path):
+        return _load_embedded(path)
     # Importing it costs 100 ms that only its users should pay.
     from .published_voice import load_published
 
@@ -46,7 +47,7 @@ def stdin_descriptor() -> int | None:
 class Desk:
     """What a call finds around it."""
 
-    load_voice: Callable[[Path | None], SayVoice] = load_voice
+    load_voice: Callable[[str | None], SayVoice] = load_voice
     load_remote: Callable[[str, str | None, Manner, bool], SayVoice] = load_remote
     open_player: Callable[[int, Callable[[], bool]], Player] = open_player
     stdin_descriptor: int | None = field(default_factory=stdin_descriptor)

@@ -14,7 +14,7 @@ from voicestack.runtime import (
     SamplingParams,
     StreamSpec,
     Utterance,
-    default_voice_path,
+    find_voice,
 )
 
 from .cost_model import CostMeter
@@ -41,9 +41,10 @@ class EmbeddedWorker:
         self._utterances: dict[int, Utterance] = {}
 
     @classmethod
-    def opener(cls, path: Path | None, slots: int) -> OpenWorker:
-        """What loads the bundle in a folder, by default the voice that ships."""
-        return lambda: cls(Bundle.load(path or default_voice_path()), slots)
+    def opener(cls, voice: str | Path | None, slots: int) -> OpenWorker:
+        """What loads a voice by its name or its bundle's folder, by default the one that ships."""
+        path = find_voice(voice)
+        return lambda: cls(Bundle.load(path), slots)
 
     def checked(self, spec: UtteranceSpec) -> UtteranceSpec:
         """The same; InputError for what this voice cannot do."""

@@ -62,6 +62,8 @@ class Live:
                 metrics.ttfa.observe(stages.audible_s - track.opened_s)
         for depth in chunk.depths:
             metrics.played.labels(depth).inc()
+        for doubt in chunk.doubts:
+            metrics.doubts.labels(doubt.reason).inc()
         self.delivered_samples += len(chunk.pcm)
         self.delivered_frames += len(chunk.depths)
         outlet.put(chunk)

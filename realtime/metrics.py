@@ -40,6 +40,7 @@ class Metrics:
         self.generated = counter("frames_generated", "Frames made, by the depth they were made at", "depth")
         self.played = counter("frames_played", "Frames handed out, by the depth they were decoded at", "depth")
         self.wasted = counter("frames_wasted", "Frames made and never handed out, because of an interruption")
+        self.doubts = counter("doubts", "Words that may not have been heard as they should, by why", "reason")
         self.utterances = counter("utterances", "Utterances that have ended, by how", "event")
         self.refused = counter("sessions_refused", "Sessions refused at the door")
         self.sessions = Gauge("voicestack_sessions", "Open sessions, by state", ("state",), registry=registry)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from voicestack.runtime import Chunk, Event, InputError
+from voicestack.runtime import Chunk, Doubt, Event, InputError
 
 from .desk import Desk
 from .meter import Figures, Meter
@@ -24,14 +24,14 @@ _TOLERATED = 0.1
 class SayRequest:
     """What the command line asks for.
 
-    text: what to say, or the pipe it arrives through. voice: a bundle's folder. url: of a server to speak through, and
-    the token it wants.
+    text: what to say, or the pipe it arrives through. voice: its name or its bundle's folder. url: of a server to speak
+    through, and the token it wants.
     """
 
     text: str | TextPipe
     out: Path | None = None
     play: bool = False
-    voice: Path | None = None
+    voice: str | None = None
     manner: Manner = Manner()
     words: bool = False
     as_json: bool = False
@@ -78,6 +78,7 @@ class _Run:
         self._desk = desk
         self._meter = Meter(voice.sample_rate_hz)
         self._words: list[tuple[str, float]] = []
+        self._doubts: list[Doubt] = []
         self._cold_start_s = 0.0
         self._started_s = desk.clock()
         self._chunks = voice.speak(request.text, request.manner)
@@ -135,6 +136,10 @@ class _Run:
             self._words.append((word.text, word.start_s))
             if self._request.words and not self._request.as_json:
                 console.print(f"{word.start_s:8.2f} s  {word.text}")
+        for doubt in chunk.doubts if isinstance(chunk, Chunk) else ():
+            self._doubts.append(doubt)
+            if self._request.words and not self._request.as_json:
+                console.tell(f"doubtful: {doubt.word!r} at {doubt.start_s:.2f} s ({doubt.reason})")
         meter = self._meter
         speed = f", {1 / meter.rtf:.1f} x real time" if meter.rtf > 0 else ""
         console.progress.show(f"{meter.audio_s:6.2f} s of speech, {meter.lead_s(now_s):.2f} s ahead{speed}", now_s)
@@ -149,6 +154,9 @@ class _Run:
             "frames": round(figures.audio_s * self._voice.sample_rate_hz / self._voice.frame_samples),
             "depth": self._request.manner.depth or self._voice.depth,
             "words": [[text, round(start_s, 3)] for text, start_s in self._words],
+            "doubts": [
+                [doubt.word, round(doubt.start_s, 3), round(doubt.end_s, 3), doubt.reason] for doubt in self._doubts
+            ],
             "underruns": underruns,
         }
 

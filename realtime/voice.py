@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from voicestack.runtime import CapacityError, HistoryPolicy, InputError, SamplingParams, StateError, WarmUp
+from voicestack.runtime import CapacityError, HistoryPolicy, InputError, SamplingParams, StateError, WarmUp, find_voice
 
 from .bundle_kind import is_published
 from .cost_model import CostMeter
@@ -90,7 +90,7 @@ class Voice:
     @classmethod
     def load(
         cls,
-        path: Path | None = None,
+        voice: str | Path | None = None,
         *,
         config: VoiceConfig | None = None,
         prompt: Path | None = None,
@@ -98,13 +98,13 @@ class Voice:
         clock: Callable[[], float] = time.monotonic,
         open_worker: OpenWorker | None = None,
     ) -> Self:
-        """A voice from a bundle's folder, by default the one that ships. It is loaded on entering `async with`.
+        """A voice by its name or its bundle's folder, by default the one that ships; loaded on entering `async with`.
 
         A published checkpoint sounds like `prompt`, a `.voice` file or a recording, or goes on from a recording whose
         words are `prompt_text`. `open_worker` puts another engine in the place of the bundle's.
         """
         config = config or VoiceConfig()
-        return cls(open_worker or _opener(path, config, prompt, prompt_text), config, clock)
+        return cls(open_worker or _opener(find_voice(voice), config, prompt, prompt_text), config, clock)
 
     async def __aenter__(self) -> Self:
         """Load and warm up, off the event loop; BundleError when the bundle cannot be used."""
@@ -256,9 +256,9 @@ class Voice:
         return self._worker, self._scheduler
 
 
-def _opener(path: Path | None, config: VoiceConfig, prompt: Path | None, prompt_text: str | None) -> OpenWorker:
+def _opener(path: Path, config: VoiceConfig, prompt: Path | None, prompt_text: str | None) -> OpenWorker:
     """What loads a bundle of either kind."""
-    if path is not None and is_published(path):
+    if is_published(path):
         # Importing it costs 100 ms that only its users should pay.
         from .published_worker import PublishedMemory, PublishedWorker
 

@@ -1,9 +1,10 @@
 """The runtime of voicestack: bundles, the engine and the codec, on numpy and ONNX Runtime; synchronous."""
 
-from .bundle import Bundle, default_voice_path
+from .bundle import Bundle
 from .chunk import Chunk, WordTiming
 from .codec import Codec, CodecState
 from .cued_feed import CuedFeed, WordCue
+from .doubt import Doubt, Reason
 from .engine import Engine
 from .ensemble import Advance, Advanced, Ensemble, Utterance
 from .errors import BundleError, CapacityError, InputError, StateError, VoicestackError
@@ -13,6 +14,7 @@ from .sampling import SamplingParams
 from .speaker import Speaker
 from .step_result import Event, StepResult
 from .stream import Stream, StreamSpec
+from .voice_folders import default_voice_path, find_voice, installed_voices, voices_folder
 from .warm_up import WarmUp
 
 __all__ = [
@@ -25,12 +27,14 @@ __all__ = [
     "Codec",
     "CodecState",
     "CuedFeed",
+    "Doubt",
     "Engine",
     "Ensemble",
     "Event",
     "HistoryPolicy",
     "InputError",
     "Manifest",
+    "Reason",
     "SamplingParams",
     "Speaker",
     "StateError",
@@ -43,4 +47,7 @@ __all__ = [
     "WordCue",
     "WordTiming",
     "default_voice_path",
+    "find_voice",
+    "installed_voices",
+    "voices_folder",
 ]

@@ -12,13 +12,6 @@ from .manifest import REMEDY, FileEntry, Manifest, read_manifest
 from .sessions import GraphSession, open_session
 from .signatures import Signature, backbone_signature, check_session, codec_decoder_signature, head_signature
 
-_VOICES = Path(__file__).parent / "voices"
-
-
-def default_voice_path() -> Path:
-    """The folder of the voice that ships with this package."""
-    return _VOICES / "joe"
-
 
 class Bundle:
     """An opened bundle: its folder, its manifest and its sessions.

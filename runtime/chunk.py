@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .doubt import Doubt
 from .step_result import Event
 
 
@@ -26,6 +27,8 @@ class Chunk:
     samples if there are none to give out; ENDED at the end of a sentence; CAPPED when the voice ran away and was cut
     off, after which it goes on afresh with the words that were not heard. depths: how many layers each frame in it was
     played with; codes: those frames, int64 [frames, n_vq], layers that were not played being the voice's null code.
+    doubts: words that may not have been heard as they should, which ended in this chunk or up to two seconds before;
+    a voice without a listener only doubts a word in which it was CAPPED.
     """
 
     pcm: NDArray[np.float32]
@@ -34,3 +37,4 @@ class Chunk:
     event: Event = Event.SPOKEN
     depths: tuple[int, ...] = ()
     codes: NDArray[np.int64] | None = None
+    doubts: tuple[Doubt, ...] = ()

@@ -11,7 +11,6 @@ text goes on. This module knows nothing of models and runs on plain integers.
 
 import math
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -55,34 +54,36 @@ _TAIL_FRAMES = 7.5
 class CuedFeed:
     """The text of one stream: what came, what was taken, and where in it the speech is.
 
-    `frames` counts the spoken ones; `words` are those whose onset is known, which may be yet to come. A feed that has a
-    target length, all its text, and is told the usual `frames_per_token` steers towards that length.
+    `frames` counts the spoken ones; `words` are those whose onset is known, which may be yet to come. `tokens` are all
+    that came, each with its word where one begins, the end among them; `onsets` the frames in which those taken so far
+    begin. A feed that has a target length, all its text, and is told the usual `frames_per_token` steers towards that
+    length.
     """
 
     target_frames: int | None = None
     frames_per_token: float = 0.0
     frames: int = 0
     words: list[WordCue] = field(default_factory=list)
+    tokens: list[tuple[Token, str | None]] = field(default_factory=list)
+    onsets: list[int] = field(default_factory=list)
     ended: bool = False
-    _queue: deque[tuple[Token, str | None]] = field(default_factory=deque)
     _complete: bool = False
     _end_fed: bool = False
     _begun: bool = False
     _next: bool = False
     _clock: CueClock = field(default_factory=CueClock)
-    _onsets: list[int] = field(default_factory=list)
 
     def push(self, tokens: Sequence[Token], word: str | None = None) -> None:
         """Append the tokens of one word or mark; `word` is what its cue is to be called."""
         if self._complete:
             raise ValueError("text was pushed to a feed that had been finished")
-        self._queue.extend((token, None if place else word) for place, token in enumerate(tokens))
+        self.tokens.extend((token, None if place else word) for place, token in enumerate(tokens))
 
     def finish(self) -> None:
         """Say that no text will follow; once more does no harm."""
         if not self._complete:
             self._complete = True
-            self._queue.append((END_TOKEN, None))
+            self.tokens.append((END_TOKEN, None))
 
     @property
     def complete(self) -> bool:
@@ -95,8 +96,8 @@ class CuedFeed:
         if self.ended:
             return False
         if not self._begun:
-            return self._complete or len(self._queue) >= PRIMER_TOKENS
-        return bool(self._queue) or not self._next
+            return self._complete or self._waiting >= PRIMER_TOKENS
+        return self._waiting > 0 or not self._next
 
     @property
     def begun(self) -> bool:
@@ -106,12 +107,12 @@ class CuedFeed:
     @property
     def tokens_fed(self) -> int:
         """How many tokens were taken, the end among them."""
-        return len(self._onsets)
+        return len(self.onsets)
 
     @property
     def tokens_heard(self) -> int:
         """How many of them began to sound in the frames spoken so far."""
-        return bisect_left(self._onsets, self.frames)
+        return bisect_left(self.onsets, self.frames)
 
     @property
     def channel_bias(self) -> NDArray[np.float32]:
@@ -122,7 +123,7 @@ class CuedFeed:
             return _BEFORE_END
         # The model is told the frames left, but of the text it sees the next half second only: whether it is late is
         # known here alone.
-        wanted = len(self._queue) * self.frames_per_token + _TAIL_FRAMES
+        wanted = self._waiting * self.frames_per_token + _TAIL_FRAMES
         bias = _BEFORE_END.copy()
         bias[NEXT] = _STEERING * math.log(wanted / max(self.target_frames - self.frames, 1))
         return bias
@@ -150,13 +151,18 @@ class CuedFeed:
         self.ended = channel == END
         self.frames += not self.ended
 
+    @property
+    def _waiting(self) -> int:
+        """How many tokens came and were not taken."""
+        return len(self.tokens) - len(self.onsets)
+
     def _primer_length(self) -> int:
-        return min(PRIMER_TOKENS, len(self._queue))
+        return min(PRIMER_TOKENS, self._waiting)
 
     def _take(self, onset: int) -> Token:
-        token, word = self._queue.popleft()
+        token, word = self.tokens[len(self.onsets)]
         self._clock.cue(token, onset)
-        self._onsets.append(onset)
+        self.onsets.append(onset)
         self._end_fed = token == END_TOKEN
         if word is not None:
             self.words.append(WordCue(word, onset))

@@ -15,6 +15,7 @@ from .codec import Codec
 from .engine import Engine
 from .guard import longest_sentence
 from .lead_in import LeadIn
+from .listener import Listener
 from .rate import frames_at, require_rate
 from .rest import Rest
 from .sentence_sound import Progress, SentenceSound, Studio
@@ -109,7 +110,8 @@ class Ensemble:
         self._lexicon = Lexicon.load(bundle.lexicon_path)
         capacity = min(longest_sentence(bundle.manifest.text), bundle.manifest.backbone.max_positions)
         self._engine = Engine(bundle, slots, capacity)
-        self._studio = Studio(Codec(bundle.codec_decoder(), bundle.manifest), bundle.manifest, clock)
+        codec = Codec(bundle.codec_decoder(), bundle.manifest)
+        self._studio = Studio(codec, bundle.manifest, clock, listener=Listener.of(bundle.path))
 
     @property
     def busy_s(self) -> float:

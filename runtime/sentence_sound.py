@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from .chunk import Chunk, WordTiming
 from .codec import Codec, CodecState
+from .doubt import Doubt, Reason, Watch
 from .lead_in import AUDIBLE, LeadIn
+from .listener import Listener
 from .manifest import Manifest
 from .step_result import Event, StepResult
 from .stream import Stream
@@ -51,12 +53,16 @@ class Progress:
 
 @dataclass(slots=True)
 class Studio:
-    """What all sentences of a speaker share: the decoder, how long it and a step take, and by which clock."""
+    """What all sentences of a speaker share: the decoder, how long it and a step take, by which clock, and who listens.
+
+    listener: tells which words are doubtful; None in a voice that has none.
+    """
 
     codec: Codec
     manifest: Manifest
     clock: Callable[[], float]
     pace: Pace = field(default_factory=Pace.begin)
+    listener: Listener | None = None
 
 
 class SentenceSound:
@@ -72,6 +78,7 @@ class SentenceSound:
         self._state = studio.codec.begin()
         self._begin = progress.samples
         self._words_told = 0
+        self._watch = None if studio.listener is None else Watch(studio.listener, stream.feed)
         # Stacks of a local voice that wait to be decoded; those of a delay voice are in its line, from `_given` on.
         self._whole: list[IntArray] = []
         self._given = 0
@@ -125,8 +132,12 @@ class SentenceSound:
         """The next frames, as deep as they are to be heard, for the decoder."""
         n_vq = self._studio.manifest.n_vq
         played = n_vq if self._progress.played_depth is None else self._progress.played_depth
-        self._depths += [min(depth, played) for depth in self.waiting[:count]]
+        depths = [min(depth, played) for depth in self.waiting[:count]]
+        self._depths += depths
         stacks = self._stacks(count)
+        if self._watch is not None and min(depths) < self._studio.manifest.sampling.depth:
+            # The listener has heard no speech as coarse as that.
+            self._watch.blind = self._given
         stacks[:, played:] = self._studio.manifest.null_code
         self._codes.append(stacks)
         return self._state, stacks
@@ -139,7 +150,8 @@ class SentenceSound:
             parts.append(studio.codec.flush(self._state))
         if event is Event.PARKED:
             self.has_spoken = False
-        pcm = self._audible(np.concatenate(parts))
+        sound = np.concatenate(parts)
+        pcm = self._audible(sound)
         depths: tuple[int, ...] = ()
         codes = np.zeros((0, studio.manifest.n_vq), np.int64)
         if len(pcm) or self._stream.done:
@@ -154,7 +166,7 @@ class SentenceSound:
             progress.lead.give(studio.clock(), len(pcm) / rate)
         # A chunk made while the last frames only gain layers is speech like any other.
         told = Event.SPOKEN if event is Event.DEEPENED else event
-        return Chunk(pcm, start / rate, tuple(self._words()), told, depths, codes)
+        return Chunk(pcm, start / rate, tuple(self._words()), told, depths, codes, tuple(self._doubts(sound)))
 
     def _audible(self, pcm: FloatArray) -> FloatArray:
         """The same without the silence that the utterance begins with; all times move along."""
@@ -194,3 +206,19 @@ class SentenceSound:
                 return
             self._words_told += 1
             yield WordTiming(cue.text, begin / manifest.sample_rate_hz)
+
+    def _doubts(self, pcm: FloatArray) -> Iterator[Doubt]:
+        """What is doubtful once this sound has been made too, which still has the silence it began with."""
+        feed, rate = self._stream.feed, self._studio.manifest.sample_rate_hz
+        if self._watch is not None:
+            for found in self._watch.hear(pcm, is_last=self._stream.done):
+                yield Doubt(found.word, self._second(found.start), self._second(found.end), found.reason)
+        if self._stream.done and not feed.ended:
+            begun = [word for word in feed.words if word.frame < feed.frames]
+            word, frame = (begun[-1].text, begun[-1].frame) if begun else ("", 0)
+            yield Doubt(word, self._second(frame), self._progress.samples / rate, Reason.CUT_OFF)
+
+    def _second(self, frame: int) -> float:
+        """When a frame of this sentence begins, in seconds of the utterance."""
+        manifest = self._studio.manifest
+        return max(self._begin + frame * manifest.frame_samples, 0) / manifest.sample_rate_hz

@@ -16,6 +16,7 @@ from .codec import Codec
 from .engine import Engine
 from .errors import InputError
 from .lead_in import LeadIn
+from .listener import Listener
 from .manifest import Manifest
 from .rate import frames_at, require_rate
 from .rest import Rest
@@ -48,7 +49,8 @@ class Speaker:
         self._manifest = bundle.manifest
         self._lexicon = Lexicon.load(bundle.lexicon_path)
         self._engine = Engine(bundle)
-        self._studio = Studio(Codec(bundle.codec_decoder(), bundle.manifest), bundle.manifest, clock)
+        codec = Codec(bundle.codec_decoder(), bundle.manifest)
+        self._studio = Studio(codec, bundle.manifest, clock, listener=Listener.of(bundle.path))
 
     @property
     def sample_rate_hz(self) -> int:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_bundle import write_tiny_bundle
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,3 +38,23 @@ def test_the_assistant_is_interrupted_and_goes_on(tmp_path: Path) -> None:
     """The demo of a whole conversation ends by itself and leaves its sound."""
     run("demos/assistant.py", "--out", str(tmp_path / "talk.wav"))
     assert (tmp_path / "talk.wav").stat().st_size > 50_000
+
+
+def test_the_examples_are_short_opus_files_of_the_same_bytes_each_time(tmp_path: Path) -> None:
+    """Every text becomes a file that a player decodes, at the voice's rate and with the text as its title."""
+    av = pytest.importorskip("av")
+    write_tiny_bundle(tmp_path / "tiny")
+    for out in ("once", "again"):
+        told = run("demos/examples.py", "--voice", str(tmp_path / "tiny"), "--out", str(tmp_path / out))
+    files = sorted((tmp_path / "once").iterdir())
+    assert 6 <= len(files) == len(told.splitlines()) <= 8
+    for path in files:
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+        assert path.stat().st_size < 100_000
+        with av.open(str(path)) as container:
+            track = container.streams.audio[0]
+            frames = [frame.to_ndarray() for frame in container.decode(track)]
+            assert (track.codec_context.name, track.layout.name) == ("opus", "mono")
+            assert len(track.metadata["title"]) > 20
+        seconds = sum(frame.shape[-1] for frame in frames) / 48_000
+        assert f"{path.name}: {seconds:.1f} s" in told

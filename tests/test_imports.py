@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("realtime", "runtime", "onnx_export")
 SHARED_WITH_EXPORT = (
-    *("names", "manifest", "bundle", "errors", "text", "cue_clock"),
+    *("names", "manifest", "bundle", "errors", "text", "cue_clock", "listener"),
     *("published.generator_info", "published.codec_info"),
 )
 """Submodules of the runtime that the exporter may name; all else it takes from voicestack.runtime itself.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from voicestack.onnx_export.bundle_writer import VoiceFacts, write_bundle
-from voicestack.onnx_export.graph_writer import FloatArray, Weights
+from voicestack.onnx_export.graph_writer import FloatArray, WeightFile, Weights
 from voicestack.onnx_export.specs import CodecConfig, GeneratorConfig
 from voicestack.runtime.cue_clock import COLUMN_ROWS
 from voicestack.runtime.manifest import Manifest, SamplingDefaults, TemperatureBand
@@ -122,7 +122,9 @@ def random_codec_weights(config: CodecConfig = TINY_CODEC, seed: int = 0) -> Wei
     return weights | out
 
 
-def write_tiny_bundle(folder: Path, seed: int = 0, generator: GeneratorConfig = TINY_GENERATOR) -> Manifest:
+def write_tiny_bundle(
+    folder: Path, seed: int = 0, generator: GeneratorConfig = TINY_GENERATOR, shared: WeightFile | None = None
+) -> Manifest:
     """Write a bundle of tiny random networks into `folder`; the same seed gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     lexicon = folder / "words.xz"
@@ -136,6 +138,7 @@ def write_tiny_bundle(folder: Path, seed: int = 0, generator: GeneratorConfig = 
         TINY_CODEC,
         lexicon,
         TINY_FACTS,
+        shared,
     )
     lexicon.unlink()
     return manifest

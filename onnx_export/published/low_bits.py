@@ -6,6 +6,8 @@ Rounding to nearest, block by block; nothing is calibrated. Rows are done some a
 hardly more memory than it and its stored form have.
 """
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +62,19 @@ def to_low_bits(matrix: FloatArray, bits: int, *, half_scales: bool = False) -> 
         if zeros is not None:
             zeros[here] = _pairs(np.pad(zero.astype(np.uint8), ((0, 0), (0, blocks % 2))))
     return LowBits(values, scales, zeros, float(np.sqrt(lost / power)) if power else 0.0)
+
+
+def error_lines(bits: int, errors: Mapping[str, float]) -> Iterator[str]:
+    """A table of errors by the name of the matrix: a line for each layer, with the error of each of its matrices."""
+    yield f"error of the int{bits} weights, root mean square relative to that of the weights:"
+    layers: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        numbered = re.match(r"(.*?\.\d+)(?:\.(.*))?$", name)
+        layer, part = (numbered[1], numbered[2] or "") if numbered else (name, "")
+        layers.setdefault(layer, []).append(f"{part} {error:.2%}".strip())
+    width = max(map(len, layers), default=0)
+    for layer, parts in layers.items():
+        yield f"  {layer:<{width}}  {', '.join(parts)}"
 
 
 def _symmetric(part: FloatArray, half: bool) -> tuple[FloatArray, FloatArray]:

@@ -1,10 +1,14 @@
-"""`python -m voicestack.onnx_export.training {data,codec,generator,bundle,evaluate}`: one resumable command a stage."""
+"""`python -m voicestack.onnx_export.training STAGE`: one resumable command a stage, in the order of `--help`."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from .paths import VOICE, WorkFolder
+from voicestack.runtime import find_voice
+from voicestack.runtime.errors import InputError
+
+from .paths import WorkFolder
+from .voices import recipe_names, recipe_of
 
 _PHASES = ("analysis", "synthesis")
 _OPTIONAL_PHASE = "adversarial"
@@ -14,27 +18,43 @@ def main() -> None:
     """Run the stage the command line names."""
     options = _parser().parse_args()
     run: Callable[[argparse.Namespace, WorkFolder], None] = options.run
-    run(options, WorkFolder(options.work))
+    folder = WorkFolder(options.work or Path(f"work-{options.voice_name}" if options.voice_name else "work"))
+    try:
+        if options.voice_name:
+            folder.name_voice(options.voice_name)
+        run(options, folder)
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m voicestack.onnx_export.training", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("work"), help="folder for shards, checkpoints, logs, plots")
+    parser.add_argument("--voice-name", choices=recipe_names(), help="the voice to train (joe)")
+    parser.add_argument("--work", type=Path, help="folder for shards, checkpoints, logs, plots (work, work-NAME)")
     stages = parser.add_subparsers(dest="stage", required=True)
     data = _stage(stages, "data", _data, "sentences spoken by the teacher")
-    data.add_argument("--hours", type=float, default=15.0)
+    data.add_argument("--hours", type=float, help="how much speech there is to be, not the recipe's")
     data.add_argument("--part", default="0/1", help="I/N: this worker makes every N-th shard from I on")
     codec = _stage(stages, "codec", _codec, "analysis and quantiser, then synthesis")
     codec.add_argument("--phase", choices=(*_PHASES, _OPTIONAL_PHASE), help="only this phase")
     generator = _stage(stages, "generator", _generator, "backbone and head")
     generator.add_argument("--head", choices=("local", "delay"), default="local")
-    generator.add_argument("--steps", type=int, default=4400, help="train up to this step; raise it to go on")
+    generator.add_argument("--steps", type=int, help="train up to this step, not the recipe's; raise it to go on")
+    _stage(stages, "listener", _listener, "what tells words that were said badly")
     bundle = _stage(stages, "bundle", _bundle, "export the checkpoints and check every graph")
     bundle.add_argument("--head", choices=("local", "delay"), default="local")
-    bundle.add_argument("--out", type=Path, help="the voice folder to write (default: the shipped voice)")
-    evaluate = _stage(stages, "evaluate", _evaluate, "judge a voice beside its teacher")
-    evaluate.add_argument("--voice", type=Path, default=VOICE, help="its folder (default: the shipped voice)")
+    bundle.add_argument("--quantize", choices=("int8",), help="multiply with matrices of 8 bits")
+    bundle.add_argument("--out", type=Path, help="the voice folder to write (joe: by default the one that ships)")
+    bundle.add_argument("--install", action="store_true", help="put it where voicestack finds it by its name")
+    evaluate = _judging_stage(stages, "evaluate", _evaluate, "judge a voice beside its teacher")
     evaluate.add_argument("--limit", type=int, help="only so many sentences of each held-out set")
+    failures = _judging_stage(stages, "failures", _failures, "count what goes wrong in sentences nobody trained on")
+    failures.add_argument("--sentences", type=int, default=1000)
+    ladder = _stage(stages, "ladder", _ladder, "the codec alone, layer by layer")
+    ladder.add_argument("--before", type=Path, metavar="FILE", help="a decoder's checkpoint to compare with the newest")
+    _judging_stage(stages, "prosody", _prosody, "the melody of a voice beside its teacher's")
+    _judging_stage(stages, "long-form", _long_form, "ten minutes without a break, and what drifts in them")
+    _judging_stage(stages, "sampling", _sampling, "temperatures of the bands of layers, and how many layers")
     _stage(stages, "keep", _keep, "copy the weights into the repository")
     _stage(stages, "restore", _restore, "go on from the weights in the repository")
     return parser
@@ -54,11 +74,22 @@ def _stage(
     return stage
 
 
+def _judging_stage(
+    stages: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace, WorkFolder], None],
+    what: str,
+) -> argparse.ArgumentParser:
+    stage = _stage(stages, name, run, what)
+    stage.add_argument("--voice", metavar="NAME", help="a voice by name or folder (default: the one trained here)")
+    return stage
+
+
 def _data(options: argparse.Namespace, folder: WorkFolder) -> None:
     from . import data
 
     part, parts = map(int, options.part.split("/"))
-    data.make(folder, hours=options.hours, part=(part, parts))
+    data.make(folder, hours=options.hours or recipe_of(folder).hours, part=(part, parts))
 
 
 def _codec(options: argparse.Namespace, folder: WorkFolder) -> None:
@@ -78,22 +109,61 @@ def _codec(options: argparse.Namespace, folder: WorkFolder) -> None:
 def _generator(options: argparse.Namespace, folder: WorkFolder) -> None:
     from . import generator
 
-    generator.train(folder, steps=options.steps, head=options.head)
+    steps = options.steps or recipe_of(folder).generator_steps
+    generator.train(folder, steps=steps, head=options.head)
+
+
+def _listener(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import listener
+
+    listener.make(folder)
 
 
 def _bundle(options: argparse.Namespace, folder: WorkFolder) -> None:
     from . import bundle, keep
 
-    if options.head == "delay" and options.out is None:
-        raise SystemExit("--head delay needs --out FOLDER; the shipped voice has a local head")
     keep.restore(folder)
-    bundle.make(folder, options.out or VOICE, options.head)
+    bundle.make(folder, options.out, options.head, quantize=options.quantize, install=options.install)
+
+
+def _voice(options: argparse.Namespace, folder: WorkFolder) -> Path:
+    return find_voice(options.voice or folder.voice_name)
 
 
 def _evaluate(options: argparse.Namespace, folder: WorkFolder) -> None:
     from . import evaluate
 
-    evaluate.run(folder, limit=options.limit, voice=options.voice)
+    evaluate.run(folder, limit=options.limit, voice=_voice(options, folder))
+
+
+def _failures(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import failures
+
+    failures.run(folder, voice=_voice(options, folder), count=options.sentences)
+
+
+def _ladder(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import ladder
+
+    ladder.run(folder, before=options.before)
+
+
+def _prosody(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import prosody
+
+    prosody.run(folder, voice=_voice(options, folder))
+
+
+def _long_form(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import long_form
+
+    long_form.run(folder, voice=_voice(options, folder))
+
+
+def _sampling(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import sampling_sweep
+
+    sampling_sweep.run(folder, voice=_voice(options, folder))
 
 
 def _keep(options: argparse.Namespace, folder: WorkFolder) -> None:

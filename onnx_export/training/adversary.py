@@ -14,15 +14,16 @@ from tqdm import tqdm
 from voicestack.onnx_export.specs import CodecConfig
 
 from .audio import AudioPool
-from .codec import REFRESH_STEPS, SYNTHESIS_STEPS, SpectralLoss, coarse_latent, load_analysis, restore_modules, state_of
+from .codec import REFRESH_STEPS, SpectralLoss, coarse_latent, load_analysis, restore_modules, state_of
 from .codec_model import CodecDecoder
 from .discriminator import Discriminator, judge_loss, maker_losses
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
 from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
+from .voices import recipe_of
 
 _SEED = 3
-_STEPS = SYNTHESIS_STEPS + 2400
+_MORE_STEPS = 2400
 """Counted on from the synthesis phase."""
 _CLIPS, _CLIP_FRAMES = 12, 14
 _SPECTRAL_WEIGHT, _FEATURE_WEIGHT = 8.0, 2.0
@@ -41,16 +42,18 @@ def train_adversarial(folder: WorkFolder) -> None:
     critic = torch.optim.AdamW([{"params": judges.parameters(), "base_lr": 4e-4}], betas=(0.8, 0.99), weight_decay=0.01)
     modules = {"decoder": decoder, "judges": judges, "maker": maker, "critic": critic}
     first = restore_modules(checkpoint if checkpoint.path.exists() else Checkpoint(stage / "synthesis.pt"), modules)
-    if first >= _STEPS:
+    begun = recipe_of(folder).synthesis_steps
+    steps = begun + _MORE_STEPS
+    if first >= steps:
         return
     fuse(decoder.blocks)
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     late = config.n_fft - config.hop
-    for step in tqdm(range(first, _STEPS), desc="codec adversarial", initial=first, total=_STEPS):
+    for step in tqdm(range(first, steps), desc="codec adversarial", initial=first, total=steps):
         draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
-        done = step - SYNTHESIS_STEPS
+        done = step - begun
         for optimiser in (maker, critic):
-            factor = learning_rate_factor(done, warm_up=_WARM_UP_STEPS, total=_STEPS - SYNTHESIS_STEPS)
+            factor = learning_rate_factor(done, warm_up=_WARM_UP_STEPS, total=_MORE_STEPS)
             set_learning_rate(optimiser, factor)
         if step % REFRESH_STEPS == 0:
             pool.refresh()
@@ -73,7 +76,7 @@ def train_adversarial(folder: WorkFolder) -> None:
         verdict.backward(inputs=list(judges.parameters()))
         maker.step()
         critic.step()
-        if step % 10 == 0 or step == _STEPS - 1:
+        if step % 10 == 0 or step == steps - 1:
             losses = {"spectral": spectral, "log_mel": log_mel, "hinge": hinge, "features": features, "judges": verdict}
             log.write(step=step, **{name: loss.item() for name, loss in losses.items()})
-        checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == _STEPS)
+        checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == steps)

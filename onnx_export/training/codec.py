@@ -16,26 +16,34 @@ from torch import Tensor
 from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
+from voicestack.runtime.errors import InputError
 
 from .audio import AudioPool
 from .codec_model import LOG_FLOOR, CodecDecoder, Encoder, LogMel, PatchDecoder, ResidualQuantiser
+from .inherit import inherited
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
 from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
+from .voices import recipe_of
 
 _SEED = 1
-_ANALYSIS_STEPS = 3000
-SYNTHESIS_STEPS = 5000
+_INHERITED_PEAK = 0.5
+"""The learning rate, as a share of the usual one, at which weights of another voice go on learning."""
+_AID_STEPS = 200
+"""Steps in which only the training aid learns: it begins afresh, and would spoil an encoder that does not."""
 REFRESH_STEPS = 250
 """How often speech that the data stage has made meanwhile is taken in."""
 _LATENT_PENALTY = 0.01
 
 
 def load_analysis(folder: WorkFolder) -> tuple[Encoder, ResidualQuantiser]:
-    """The frozen encoder and quantiser of a finished analysis phase."""
+    """The frozen encoder and quantiser of a finished analysis phase; InputError before it has begun."""
     config = CodecConfig()
     encoder, quantiser = Encoder(config), ResidualQuantiser(config)
-    state = torch.load(folder.stage("codec") / "analysis.pt", weights_only=True)
+    path = folder.stage("codec") / "analysis.pt"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; run the stages `data` and `codec` of {folder.voice_name} first")
+    state = torch.load(path, weights_only=True)
     encoder.load_state_dict(state["encoder"])
     quantiser.load_state_dict(state["quantiser"])
     return encoder.eval().requires_grad_(False), quantiser.eval()
@@ -96,18 +104,23 @@ def train_analysis(folder: WorkFolder) -> None:
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimiser = torch.optim.AdamW([{"params": parameters, "base_lr": 1.5e-3}], betas=(0.9, 0.98), weight_decay=0.01)
     modules = {"encoder": encoder, "decoder": decoder, "quantiser": quantiser, "optimiser": optimiser}
-    first = restore_modules(checkpoint, modules)
-    if first >= _ANALYSIS_STEPS:
+    first, steps = restore_modules(checkpoint, modules), recipe_of(folder).analysis_steps
+    if first >= steps:
         return
+    origin = inherited(folder, "analysis.pt")
+    peak, still = (_INHERITED_PEAK, _AID_STEPS) if origin else (1.0, 0)
+    if origin and first == 0:
+        encoder.load_state_dict(origin["encoder"])
     pool = AudioPool(folder)
-    for step in tqdm(range(first, _ANALYSIS_STEPS), desc="codec analysis", initial=first, total=_ANALYSIS_STEPS):
+    for step in tqdm(range(first, steps), desc="codec analysis", initial=first, total=steps):
         draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
-        set_learning_rate(optimiser, learning_rate_factor(step, warm_up=20, total=_ANALYSIS_STEPS))
+        set_learning_rate(optimiser, peak * learning_rate_factor(step, warm_up=20, total=steps))
         if step % REFRESH_STEPS == 0:
             pool.refresh()
         patches = encoder.patches(pool.crops(48, 24 * config.frame_samples, draws))
         with bfloat16():
-            latent = encoder(patches)
+            with torch.set_grad_enabled(step >= still):
+                latent = encoder(patches)
             error = decoder(latent + _like_quantisation_noise(latent, generator)) - patches
         size = latent.square().mean()
         loss = error.abs().mean() + 0.5 * error.square().mean() + _LATENT_PENALTY * size
@@ -115,11 +128,11 @@ def train_analysis(folder: WorkFolder) -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        if step % 10 == 0 or step == _ANALYSIS_STEPS - 1:
+        if step % 10 == 0 or step == steps - 1:
             log.write(step=step, loss=loss.item(), l1=error.abs().mean().item(), latent_rms=size.sqrt().item())
-        if step + 1 == _ANALYSIS_STEPS:
+        if step + 1 == steps:
             _fit_quantiser(encoder, quantiser, pool)
-        checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == _ANALYSIS_STEPS)
+        checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == steps)
 
 
 def _like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
@@ -170,15 +183,19 @@ def train_synthesis(folder: WorkFolder) -> None:
         [{"params": decoder.parameters(), "base_lr": 1.2e-3}], betas=(0.8, 0.99), weight_decay=0.01
     )
     modules = {"decoder": decoder, "optimiser": optimiser}
-    first = restore_modules(checkpoint, modules)
-    if first >= SYNTHESIS_STEPS or synthesis_checkpoint(folder) != checkpoint.path:
+    first, steps = restore_modules(checkpoint, modules), recipe_of(folder).synthesis_steps
+    if first >= steps or synthesis_checkpoint(folder) != checkpoint.path:
         return
+    origin = inherited(folder, "synthesis.pt")
+    peak = _INHERITED_PEAK if origin else 1.0
+    if origin and first == 0:
+        decoder.load_state_dict(origin["decoder"])
     fuse(decoder.blocks)
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     late = config.n_fft - config.hop
-    for step in tqdm(range(first, SYNTHESIS_STEPS), desc="codec synthesis", initial=first, total=SYNTHESIS_STEPS):
+    for step in tqdm(range(first, steps), desc="codec synthesis", initial=first, total=steps):
         draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
-        set_learning_rate(optimiser, learning_rate_factor(step, warm_up=50, total=SYNTHESIS_STEPS))
+        set_learning_rate(optimiser, peak * learning_rate_factor(step, warm_up=50, total=steps))
         if step % REFRESH_STEPS == 0:
             pool.refresh()
         pcm = pool.crops(16, 16 * config.frame_samples, draws)
@@ -190,9 +207,9 @@ def train_synthesis(folder: WorkFolder) -> None:
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
         optimiser.step()
-        if step % 10 == 0 or step == SYNTHESIS_STEPS - 1:
+        if step % 10 == 0 or step == steps - 1:
             log.write(step=step, loss=loss.item(), log_mel=log_mel.item(), grad_norm=norm.item())
-        checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == SYNTHESIS_STEPS)
+        checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == steps)
 
 
 def state_of(modules: dict[str, Any], step: int) -> dict[str, Any]:

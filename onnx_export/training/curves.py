@@ -1,6 +1,7 @@
 """The plot of a stage's loss log: `<work>/<stage>/curves.png`, redrawn from `log.jsonl` at any time."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,38 @@ def draw(log_path: Path, picture: Path, title: str) -> None:
         if len(lines) > 1:
             axis.legend(fontsize=7)
     figure.suptitle(title)
+    figure.tight_layout()
+    figure.savefig(picture, dpi=110)
+    plt.close(figure)
+
+
+def draw_layers(log_path: Path, picture: Path, codebook: int) -> None:
+    """Where the entropy of a stack is: validation NLL of a few layers over the steps, and of all over the depth."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    records = [json.loads(line) for line in log_path.read_text("utf-8").splitlines()]
+    validated = [record for record in records if "validation_layers" in record]
+    if not validated:
+        return
+    steps = [record["step"] for record in validated]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    colours = plt.get_cmap("viridis")
+    for place, layer in enumerate((1, 2, 3, 4, 8, 16, 32)):
+        values = [record["validation_layers"][layer - 1] for record in validated]
+        left.plot(steps, values, color=colours(place / 6.5), linewidth=1.4)
+        left.annotate(f" {layer}", (steps[-1], values[-1]), fontsize=8, va="center", color=colours(place / 6.5))
+    left.set(title="by layer, while it learns", xlabel="step", ylabel="nats per code")
+    for record, style in ((validated[0], ":"), (validated[-1], "-")):
+        depths = range(1, len(record["validation_layers"]) + 1)
+        right.plot(depths, record["validation_layers"], style, color="#d9713c", label=f"step {record['step']}")
+    right.axhline(math.log(codebook), color="#8da0b3", linestyle="--", label="nothing known")
+    right.set(title="over the depth", xlabel="layer", ylim=(0, None))
+    right.legend(frameon=False, loc="lower right")
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(picture, dpi=110)
     plt.close(figure)

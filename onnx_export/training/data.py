@@ -26,7 +26,8 @@ from . import corpus
 from .assistant_text import AssistantText
 from .dialogue_text import DialogueText
 from .paths import EVERYDAY, LEXICON, WorkFolder
-from .teacher import SAMPLE_RATE_HZ, SpokenWord, Teacher
+from .speech import SAMPLE_RATE_HZ, SpokenWord, Teacher
+from .voices import recipe_of
 
 UTTERANCES_PER_SHARD = 100
 HELD_OUT_CORPUS_SENTENCES = 100
@@ -89,16 +90,16 @@ def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) ->
     folder.shards.mkdir(parents=True, exist_ok=True)
     lexicon = Lexicon.load(LEXICON)
     sources = _Sources(lexicon, _corpus_sentences(folder, lexicon))
-    teacher: Teacher | None = None
+    recipe, teacher = recipe_of(folder), None
     with tqdm(total=hours, unit="h", desc="data", bar_format="{l_bar}{bar}| {n:.2f}/{total:.1f} h [{elapsed}]") as bar:
-        for shard in range(part[0], 100_000, part[1]):
+        for shard in range(recipe.first_shard + part[0], 100_000, part[1]):
             done_hours = sum(seconds_of(path) for path in folder.shard_files()) / 3600
             bar.n = done_hours
             bar.refresh()
             if done_hours >= hours:
                 return
             if not (folder.shards / f"shard_{shard:04}.jsonl").exists():
-                teacher = teacher or Teacher()
+                teacher = teacher or recipe.speak()
                 _write_shard(folder.shards, shard, list(_speak_shard(teacher, shard, sources)))
 
 

@@ -14,7 +14,7 @@ from voicestack.runtime.text import Lexicon, Mark, TextFrontEnd, Word
 from voicestack.runtime.text.phones import LETTERS, NONE, UNITS
 
 from .dialogue_phrases import PHRASES
-from .teacher import SpokenWord
+from .speech import SpokenWord
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LONG_CHARACTERS = (110, 260)

@@ -7,7 +7,7 @@ and a plot.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,13 +25,14 @@ from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon, Mark, SentenceEnd, TextFrontEnd, Word
 from voicestack.runtime.text.phones import LETTERS, NONE, UNITS
 
-from .codec import analyse, load_analysis, load_synthesis, synthesis_checkpoint
-from .codec_model import CodecDecoder, Encoder, ResidualQuantiser
+from .codec import analyse, load_analysis, synthesis_checkpoint
+from .codec_model import CodecDecoder
 from .data import held_out
 from .judges import Recogniser, SpeakerJudge
 from .paths import LEXICON, VOICE, WorkFolder
+from .speech import SAMPLE_RATE_HZ, SpokenWord, Teacher
 from .summary import draw, summarise
-from .teacher import SAMPLE_RATE_HZ, SpokenWord, Teacher
+from .voices import recipe_of
 from .word_errors import word_errors
 
 PREFIXES = (1, 3, 6, 8, 16, 32)
@@ -39,6 +40,7 @@ PREFIX_SENTENCES = 40
 DURATION_SENTENCES = 40
 DURATION_FACTORS = (0.9, 1.0, 1.15)
 RUNAWAY_FACTOR = 1.5
+_SEED = 1
 
 Pcm = NDArray[np.float32]
 
@@ -52,20 +54,21 @@ class Sentence:
     text: str
 
 
+Job = tuple[str, Sentence, Callable[[], dict[str, Any]]]
+"""The system judged, the sentence, and what measures it."""
+
+
 def run(folder: WorkFolder, *, limit: int | None = None, voice: Path = VOICE) -> dict[str, Any]:
     """Judge everything not judged yet, write the JSON and the plot, and return the summary."""
     stage = folder.stage("evaluate")
-    bench = _Bench(folder, voice)
-    results = _Results(stage / "results.jsonl", bench.weights_key)
+    bench = Bench(folder, voice)
+    results = Results(stage / "results.jsonl", bench.weights_key)
     sentences = [
         Sentence(group, index, text)
         for group, texts in held_out(folder).items()
         for index, text in enumerate(texts[:limit])
     ]
-    jobs = list(_jobs(bench, sentences))
-    for system, sentence, measure in tqdm(jobs, desc="evaluate"):
-        if not results.has(system, sentence):
-            results.add(system, sentence, measure())
+    results.measure(list(_jobs(bench, sentences)), "evaluate")
     summary = summarise(results.records(), bench.manifest_facts())
     (stage / "evaluation.json").write_text(
         json.dumps({"summary": summary, "sentences": results.records()}, indent=1), "utf-8"
@@ -75,7 +78,7 @@ def run(folder: WorkFolder, *, limit: int | None = None, voice: Path = VOICE) ->
     return summary
 
 
-def _jobs(bench: "_Bench", sentences: list[Sentence]) -> Iterator[tuple[str, Sentence, Callable[[], dict[str, Any]]]]:
+def _jobs(bench: "Bench", sentences: list[Sentence]) -> Iterator[Job]:
     for sentence in sentences:
         yield "teacher", sentence, partial(bench.judge_teacher, sentence)
         yield "voice", sentence, partial(bench.judge_voice, sentence)
@@ -87,7 +90,7 @@ def _jobs(bench: "_Bench", sentences: list[Sentence]) -> Iterator[tuple[str, Sen
             yield f"codec_{depth}", sentence, partial(bench.judge_codec, sentence, depth)
 
 
-class _Results:
+class Results:
     """Append-only measured lines, each with the key of the weights it depends on; `key_of` gives it for a system."""
 
     def __init__(self, path: Path, key_of: Callable[[str], str]) -> None:
@@ -96,33 +99,73 @@ class _Results:
         kept = [record for line in lines if (record := json.loads(line))["weights"] == key_of(record["system"])]
         self._records = {(r["system"], r["group"], r["index"]): r for r in kept}
 
-    def has(self, system: str, sentence: Sentence) -> bool:
-        return (system, sentence.group, sentence.index) in self._records
+    def find(self, system: str, sentence: Sentence) -> dict[str, Any] | None:
+        """What was measured of this sentence; None if nothing was, or another text had its place then."""
+        record = self._records.get((system, sentence.group, sentence.index))
+        return record if record and record["text"] == sentence.text else None
 
-    def add(self, system: str, sentence: Sentence, measured: dict[str, Any]) -> None:
+    def measure(self, jobs: Sequence[Job], title: str) -> None:
+        """Do the jobs whose results are not there yet."""
+        for system, sentence, measure in tqdm(jobs, desc=title):
+            if self.find(system, sentence) is None:
+                self._add(system, sentence, measure())
+
+    def records(self) -> list[dict[str, Any]]:
+        """All lines that hold for these weights."""
+        return list(self._records.values())
+
+    def _add(self, system: str, sentence: Sentence, measured: dict[str, Any]) -> None:
         record = {"system": system, "group": sentence.group, "index": sentence.index, "text": sentence.text}
         record |= {"weights": self._key_of(system), **measured}
         self._records[system, sentence.group, sentence.index] = record
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
-    def records(self) -> list[dict[str, Any]]:
-        return list(self._records.values())
+
+class Resynthesis:
+    """Sound through the codec and back, by the analysis of a work folder and the decoder of one checkpoint."""
+
+    def __init__(self, folder: WorkFolder, decoder: Path) -> None:
+        files = (folder.stage("codec") / "analysis.pt", decoder)
+        self.key = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+        """What tells one set of weights from another."""
+        self._encoder, self._quantiser = load_analysis(folder)
+        self._decoder = CodecDecoder(self._encoder.config)
+        self._decoder.load_state_dict(torch.load(decoder, weights_only=True)["decoder"])
+        self._decoder.eval()
+        self._late = self._encoder.config.n_fft - self._encoder.config.hop
+
+    @torch.no_grad()
+    def __call__(self, pcm: Pcm, depth: int) -> Pcm:
+        """Of pcm float32 [samples] at 24 kHz, the sound of its first `depth` layers: as long, and not late."""
+        codes = analyse(self._encoder, self._quantiser, np.pad(pcm, (0, self._late)))
+        latent = self._quantiser.vectors(codes)[:, :depth].sum(1)
+        made: Pcm = self._decoder(latent[None])[0, self._late : self._late + pcm.size].numpy()
+        return made
 
 
-class _Bench:
+class Bench:
     """The voice, the teacher, the codec and the judges, each loaded when first asked for."""
 
-    def __init__(self, folder: WorkFolder, voice: Path) -> None:
-        self._folder = folder
-        self._bundle = Bundle.load(voice)
-        self._speaker = Speaker(self._bundle)
-        self._lexicon = Lexicon.load(LEXICON)
-        self._teacher_pcm: dict[Sentence, Pcm] = {}
+    def __init__(self, folder: WorkFolder, voice: Path = VOICE) -> None:
+        self._folder, self._voice = folder, voice
+
+    @cached_property
+    def _bundle(self) -> Bundle:
+        return Bundle.load(self._voice)
+
+    @cached_property
+    def _speaker(self) -> Speaker:
+        return Speaker(self._bundle)
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        return Lexicon.load(LEXICON)
 
     @cached_property
     def _teacher(self) -> Teacher:
-        return Teacher()
+        ort.set_seed(_SEED)
+        return recipe_of(self._folder).speak()
 
     @cached_property
     def _recogniser(self) -> Recogniser:
@@ -136,7 +179,7 @@ class _Bench:
         """What tells one set of weights from another, for one of the systems judged."""
         if system == "teacher":
             return ""
-        return self._codec_key if system.startswith("codec_") else self._voice_key
+        return self._codec.key if system.startswith("codec_") else self._voice_key
 
     @cached_property
     def _voice_key(self) -> str:
@@ -149,44 +192,44 @@ class _Bench:
         return self._bundle.manifest.files[WEIGHTS_FILE].sha256[:12]
 
     @cached_property
-    def _codec_key(self) -> str:
-        files = (self._folder.stage("codec") / "analysis.pt", synthesis_checkpoint(self._folder))
-        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    def _codec(self) -> Resynthesis:
+        return Resynthesis(self._folder, synthesis_checkpoint(self._folder))
 
     def manifest_facts(self) -> dict[str, Any]:
+        """Whose figures these are: the hash of the weights, and the provenance its manifest tells."""
         return {"weights": self._weights_hash, **self._bundle.manifest.provenance}
 
     def judge_teacher(self, sentence: Sentence) -> dict[str, Any]:
-        return self._heard(sentence, self._teacher_speech(sentence))
+        """What is heard of the teacher."""
+        return self.heard(sentence, self.teacher_speech(sentence))
 
     def judge_voice(self, sentence: Sentence) -> dict[str, Any]:
-        teacher = self._teacher_speech(sentence)
-        chunks = list(self._speaker.speak(sentence.text, sampling=SamplingParams(seed=sentence.index)))
-        pcm = np.concatenate([chunk.pcm for chunk in chunks])
-        similarity = float(self._judge.embed(pcm) @ self._judge.embed(teacher))
-        return self._heard(sentence, pcm) | {
-            "similarity": round(similarity, 4),
-            "runaway": bool(pcm.size > RUNAWAY_FACTOR * teacher.size + 3 * CodecConfig().frame_samples),
-            "capped": any(chunk.event == "capped" for chunk in chunks),
-        }
+        """What is heard of the voice, whether it ended as it should, and how much it sounds like the teacher."""
+        pcm, ending = self._voice_speech(sentence)
+        return self.heard(sentence, pcm) | {"similarity": self.similarity(sentence, pcm)} | ending
+
+    def judge_words(self, sentence: Sentence) -> dict[str, Any]:
+        """What is heard of the voice, and whether it ended as it should."""
+        pcm, ending = self._voice_speech(sentence)
+        return self.heard(sentence, pcm) | ending
 
     def judge_duration(self, sentence: Sentence) -> dict[str, Any]:
         """Relative duration errors when the teacher's length times each factor is asked for."""
         errors = []
         for factor in DURATION_FACTORS:
-            wanted_s = round(self._teacher_speech(sentence).size / SAMPLE_RATE_HZ * factor, 2)
+            wanted_s = round(self.teacher_speech(sentence).size / SAMPLE_RATE_HZ * factor, 2)
             chunks = self._speaker.speak(sentence.text, sampling=SamplingParams(seed=sentence.index), seconds=wanted_s)
             got_s = sum(chunk.pcm.size for chunk in chunks) / SAMPLE_RATE_HZ
             errors.append(round(abs(got_s - wanted_s) / wanted_s, 4))
         return {"errors": errors}
 
     def judge_codec(self, sentence: Sentence, depth: int) -> dict[str, Any]:
-        teacher = self._teacher_speech(sentence)
-        made = self._analysis_synthesis(teacher, depth)
-        similarity = float(self._judge.embed(made) @ self._judge.embed(teacher))
-        return self._heard(sentence, made) | {"similarity": round(similarity, 4)}
+        """What is heard of the teacher through the codec, and how much it still sounds like the teacher."""
+        made = self._codec(self.teacher_speech(sentence), depth)
+        return self.heard(sentence, made) | {"similarity": self.similarity(sentence, made)}
 
-    def _heard(self, sentence: Sentence, pcm: Pcm) -> dict[str, Any]:
+    def heard(self, sentence: Sentence, pcm: Pcm) -> dict[str, Any]:
+        """What the recogniser makes of pcm float32 [samples] at 24 kHz, and its word errors."""
         heard = self._recogniser.hear(pcm)
         errors = word_errors(sentence.text, heard)
         return {
@@ -195,28 +238,36 @@ class _Bench:
             "longest_insertion": errors.longest_insertion, "seconds": round(pcm.size / SAMPLE_RATE_HZ, 3),
         }  # fmt: skip
 
-    def _teacher_speech(self, sentence: Sentence) -> Pcm:
-        if sentence not in self._teacher_pcm:
-            ort.set_seed(sentence.index)
-            words = teacher_words(sentence.text, self._lexicon)
-            self._teacher_pcm[sentence] = self._teacher.speak(words).pcm.astype(np.float32) / 32768.0
-        return self._teacher_pcm[sentence]
+    def similarity(self, sentence: Sentence, pcm: Pcm) -> float:
+        """Cosine of the speaker embeddings of pcm and of the teacher's sound for the sentence."""
+        return round(float(self._judge.embed(pcm) @ self._judge.embed(self.teacher_speech(sentence))), 4)
 
-    @torch.no_grad()
-    def _analysis_synthesis(self, pcm: Pcm, depth: int) -> Pcm:
-        encoder, quantiser, decoder = self._codec
-        latent = quantiser.vectors(analyse(encoder, quantiser, pcm))[:, :depth].sum(1)
-        made: Pcm = decoder(latent[None])[0].numpy()
-        return made
+    def teacher_speech(self, sentence: Sentence) -> Pcm:
+        """The sentence by the teacher, float32 [samples] at 24 kHz: once spoken, it is kept in the work folder.
 
-    @cached_property
-    def _codec(self) -> tuple[Encoder, ResidualQuantiser, CodecDecoder]:
-        return *load_analysis(self._folder), load_synthesis(self._folder)
+        The teacher never says a thing twice alike, and what is compared must be compared with the same sound.
+        """
+        name = hashlib.sha256(sentence.text.encode()).hexdigest()[:16]
+        path = self._folder.stage("teacher") / f"{name}.npy"
+        if not path.exists():
+            partial_path = path.with_suffix(".partial.npy")
+            np.save(partial_path, self._teacher.speak(teacher_words(sentence.text, self._lexicon)).pcm)
+            partial_path.rename(path)
+        return np.load(path).astype(np.float32) / 32768.0
+
+    def _voice_speech(self, sentence: Sentence) -> tuple[Pcm, dict[str, bool]]:
+        chunks = list(self._speaker.speak(sentence.text, sampling=SamplingParams(seed=sentence.index)))
+        pcm = np.concatenate([chunk.pcm for chunk in chunks])
+        expected = self.teacher_speech(sentence).size
+        return pcm, {
+            "runaway": bool(pcm.size > RUNAWAY_FACTOR * expected + 3 * CodecConfig().frame_samples),
+            "capped": any(chunk.event == "capped" for chunk in chunks),
+        }
 
 
-def spoken_by_teacher(texts: list[str]) -> list[Pcm]:
-    """Each text by the teacher, float32 [samples] at 24 kHz."""
-    teacher, lexicon = Teacher(), Lexicon.load(LEXICON)
+def spoken_by(teacher: Teacher, texts: list[str]) -> list[Pcm]:
+    """Each text by a teacher, float32 [samples] at 24 kHz."""
+    lexicon = Lexicon.load(LEXICON)
     return [teacher.speak(teacher_words(text, lexicon)).pcm.astype(np.float32) / 32768.0 for text in texts]
 
 

@@ -13,6 +13,9 @@ from .paths import WorkFolder
 from .serialise import FRAME_S, Rows, serialise, timed_tokens
 
 _VALIDATION_UTTERANCES = 48
+_WHOLE_SHARDS, _POOL_SHARDS = 4, 12
+"""A batch is drawn from so many shards, and from what is asked or exclaimed in so many: that is a fifth of what is
+said, and how it ends a small part of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,11 @@ class Example:
     onsets_s: list[float]
     length_scale: float
     codes: NDArray[np.int16]
+
+    @property
+    def is_raised(self) -> bool:
+        """Whether it ends with a question or an exclamation mark."""
+        return self.words[-1][2] in ("?", "!")
 
 
 class Examples:
@@ -81,8 +89,8 @@ class Examples:
         """Examples of similar length, about `rows` frames together."""
         names = list(self._shards)[VALIDATION_SHARDS:]
         pool: list[Example] = []
-        for name in draws.choice(names, size=min(4, len(names)), replace=False):
-            pool += self._shards[name]
+        for place, name in enumerate(draws.permutation(names)[:_POOL_SHARDS]):
+            pool += [example for example in self._shards[name] if place < _WHOLE_SHARDS or example.is_raised]
         pool.sort(key=lambda example: len(example.codes))
         start = int(draws.integers(len(pool)))
         chosen, total = [], 0

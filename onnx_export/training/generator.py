@@ -18,6 +18,7 @@ from .batches import Batch, collate_delay, collate_local, spoil
 from .codec import load_analysis
 from .examples import Example, Examples
 from .generator_model import LAYER_STACKS, DelayGenerator, Generator, Layer, LocalGenerator
+from .inherit import inherited, take_over
 from .muon import Muon
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
@@ -60,7 +61,8 @@ _RECIPES: dict[HeadKind, _Recipe] = {
 def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
     """Train to `steps`; resumes from the checkpoint, and returns at once when they are done.
 
-    Kept weights, which have no optimiser's state, go on with a schedule of their own that begins at their step.
+    Kept weights, which have no optimiser's state, go on with a schedule of their own that begins at their step; so does
+    a voice that begins with another's.
     A delay voice begins with the backbone of the local one, if there is one: what text sounds like is the same to both.
     """
     stage, recipe = folder.stage(STAGES[head]), _RECIPES[head]
@@ -68,11 +70,14 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
     examples = Examples(folder)
     model, optimisers = _build(recipe, examples.codebooks)
     first, since = _restore(checkpoint, model, optimisers)
-    peak, decay = (_GOING_ON_PEAK, _GOING_ON_DECAY) if since else (1.0, DECAY_SHARE)
-    if first == 0 and head == "delay":
-        _take_backbone(checkpoint_of(folder, "local"), model)
     if first >= steps:
         return
+    origin = inherited(folder, "generator.pt") if head == "local" else None
+    peak, decay = (_GOING_ON_PEAK, _GOING_ON_DECAY) if since or origin else (1.0, DECAY_SHARE)
+    if first == 0 and origin:
+        take_over(model, origin["model"])
+    if first == 0 and head == "delay":
+        _take_backbone(checkpoint_of(folder, "local"), model)
     fuse([module for module in model.modules() if isinstance(module, Layer)])
     for step in tqdm(range(first, steps), desc=STAGES[head], initial=first, total=steps):
         if step == first or step % 100 == 0:
@@ -95,6 +100,7 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
         if (step + 1) % 200 == 0 or step + 1 == steps:
             log.write(step=step + 1, **_validate(model, recipe, examples))
             curves.draw(stage / "log.jsonl", stage / "curves.png", STAGES[head])
+            curves.draw_layers(stage / "log.jsonl", stage / "layers.png", model.config.codebook)
         checkpoint.save(partial(_state, step + 1, since, model, optimisers, examples), force=step + 1 == steps)
 
 

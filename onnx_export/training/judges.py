@@ -1,4 +1,4 @@
-"""Who judges the voice: a real recogniser and a speaker embedder; both work offline."""
+"""Who judges the voice: a real recogniser, a speaker embedder, and measures of fidelity; all work offline."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from .teacher import SAMPLE_RATE_HZ
+from .speech import SAMPLE_RATE_HZ
 
 _JUDGE_RATE_HZ = 16_000
 _LOOP_TOKENS = 6
@@ -31,8 +31,12 @@ class Recogniser:
         )
 
     def hear(self, pcm: NDArray[np.float32]) -> str:
-        """Text heard in pcm float32 [samples] at 24 kHz."""
-        audio = soxr.resample(pcm, SAMPLE_RATE_HZ, _JUDGE_RATE_HZ).astype(np.float32)
+        """Text heard in pcm float32 [samples] at 24 kHz.
+
+        Most of the time goes into a window of 30 s, however short the sentence is: in a shorter one the recogniser
+        runs into loops where speech is unclear.
+        """
+        audio = _for_judges(pcm)
         segments, _ = self._model.transcribe(
             audio,
             language="en",
@@ -55,9 +59,25 @@ class SpeakerJudge:
 
     def embed(self, pcm: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit vector of pcm float32 [samples] at 24 kHz."""
-        audio = soxr.resample(pcm, SAMPLE_RATE_HZ, _JUDGE_RATE_HZ).astype(np.float32)
-        embedding: NDArray[np.float32] = self._encoder.embed_utterance(audio)
-        return embedding / np.linalg.norm(embedding)
+        embedding: NDArray[np.float32] = self._encoder.embed_utterance(_for_judges(pcm))
+        return (embedding / np.linalg.norm(embedding)).astype(np.float32)
+
+
+def fidelity(pcm: NDArray[np.float32], original: NDArray[np.float32]) -> dict[str, float]:
+    """Wideband PESQ (1 to 4.64) and STOI (0 to 1) of pcm float32 [samples] at 24 kHz, aligned with its original."""
+    from pesq import pesq
+    from pystoi import stoi
+
+    made, wanted = _for_judges(pcm), _for_judges(original)
+    return {
+        "pesq": round(float(pesq(_JUDGE_RATE_HZ, wanted, made, "wb")), 4),
+        "stoi": round(float(stoi(wanted, made, _JUDGE_RATE_HZ)), 4),
+    }
+
+
+def _for_judges(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+    audio: NDArray[np.float32] = soxr.resample(pcm, SAMPLE_RATE_HZ, _JUDGE_RATE_HZ).astype(np.float32)
+    return audio
 
 
 def _assemble_whisper(folder: Path) -> None:

@@ -1,22 +1,21 @@
 """`keep` and `restore`: the weights of a training run in the repository, so that training can go on from a fresh clone.
 
+Each voice has a folder of its name, and what else belongs to it there is left alone.
 Half precision and no optimiser state: momenta are rebuilt within some tens of steps, the file is a sixth of the size.
+A listener is the graph it will be in a bundle, and kept as it is.
 The work folder's own checkpoints hold everything.
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .codec import synthesis_checkpoint
-from .paths import WorkFolder
+from .paths import KEPT, WorkFolder
 
-KEPT = Path(__file__).with_name("kept")
-if not KEPT.exists():
-    # They are too heavy for an installed package, so then they are those of the clone that one stands in.
-    KEPT = Path("onnx_export") / "training" / "kept"
 _FACTS_FILE = "facts.json"
 _PARTS = {
     "codec/analysis.pt": ("encoder", "quantiser"),
@@ -25,12 +24,18 @@ _PARTS = {
     "generator/generator.pt": ("model",),
     "delay/delay.pt": ("model",),
 }
+_GRAPH = "listener/listener.onnx"
 
 
 def keep(folder: WorkFolder, kept: Path = KEPT) -> None:
-    """Copy the weights of every finished or running stage from the work folder; of the codec's decoder the last."""
-    kept.mkdir(exist_ok=True)
+    """Copy the weights of every finished or running stage from the work folder; of the codec's decoder the last.
+
+    `kept` is the folder of all voices.
+    """
+    kept /= folder.voice_name
+    kept.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {}
+    _copy(folder.root / _GRAPH, kept / Path(_GRAPH).name)
     for name, parts in _PARTS.items():
         target = kept / Path(name).name
         if not (folder.root / name).exists() or name == _superseded(folder):
@@ -45,7 +50,10 @@ def keep(folder: WorkFolder, kept: Path = KEPT) -> None:
 
 
 def restore(folder: WorkFolder, kept: Path = KEPT) -> None:
-    """Put the kept weights into a work folder that has none of its own."""
+    """Put the kept weights of its voice into a work folder that has none of its own."""
+    kept /= folder.voice_name
+    if not (folder.root / _GRAPH).exists():
+        _copy(kept / Path(_GRAPH).name, folder.root / _GRAPH)
     facts = _facts(kept)
     for name in _PARTS:
         target = folder.root / name
@@ -56,6 +64,12 @@ def restore(folder: WorkFolder, kept: Path = KEPT) -> None:
             state["data"] = facts[target.stem]
         folder.stage(str(Path(name).parent))
         torch.save({key: _cast(value, torch.float16, torch.float32) for key, value in state.items()}, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 def _facts(kept: Path) -> dict[str, Any]:

@@ -1,13 +1,15 @@
-"""The model card of the shipped voice, written from its manifest so that card and bundle cannot disagree."""
+"""The model card of a voice, written from its manifest so that card and bundle cannot disagree."""
 
 from typing import Any
 
 from voicestack.runtime.manifest import Manifest
 
 _BAD_AT = """\
-- One male American English voice; other languages are read as if they were English.
+- {speaker}; other languages are read as if they were English.
 - Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
-- The phase is made up by the codec, so the voice sounds a little hoarse.
+- The codec makes up the phase, so the voice is a little hoarse, and the low ends of statements lose their pitch.
+- How a sentence ends is known half a second ahead. Questions rise at their end, but a sentence with an exclamation mark
+  is not said higher from its beginning on, and pitch within a sentence follows the teacher's loosely.
 - Rare words and names come out wrong more often than common ones.
 - Speech of more than 20 s without a break was not in the training data; the front end divides it from 12 s on."""
 
@@ -29,6 +31,7 @@ An English text-to-speech voice for streaming: {facts["generator_parameters"] / 
 | lexicon | {facts["lexicon"]} |
 | speech trained on | {facts["data_hours"]} h, all of it synthetic |
 | steps | generator {facts["generator_steps"]}, codec {facts["codec_steps"]} |
+| weights | {_weights(facts)} |
 
 ## Measured
 
@@ -36,10 +39,20 @@ An English text-to-speech voice for streaming: {facts["generator_parameters"] / 
 
 ## What it is bad at
 
-{_BAD_AT}
+{_BAD_AT.format(speaker=facts["speaker"])}
 
 Every sound in the training data was made by the teacher; no recording of a person was used.
 """
+
+
+def _weights(facts: dict[str, Any]) -> str:
+    if "quantisation" not in facts:
+        return "float16, computed in float32"
+    errors = facts["quantisation"]["errors"].values()
+    return (
+        f"int{facts['quantisation']['bits']} where they are multiplied with, float16 elsewhere; rounding changed each "
+        f"matrix by {min(errors):.2%} to {max(errors):.2%}"
+    )
 
 
 def _metrics(metrics: dict[str, Any]) -> str:

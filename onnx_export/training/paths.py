@@ -4,9 +4,17 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from voicestack.runtime.errors import InputError
+
 VOICE = Path(str(files("voicestack.runtime"))) / "voices" / "joe"
 LEXICON = VOICE / "text.lexicon.xz"
+KEPT = Path(__file__).with_name("kept")
+if not KEPT.exists():
+    # They are too heavy for an installed package, so then they are those of the clone that one stands in.
+    KEPT = Path("onnx_export") / "training" / "kept"
 EVERYDAY = Path(__file__).with_name("everyday.txt")
+FIRST_VOICE = "joe"
+"""The voice of a work folder that was never told another's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +22,20 @@ class WorkFolder:
     """The folder that holds everything a training run makes (`--work`)."""
 
     root: Path
+
+    @property
+    def voice_name(self) -> str:
+        """The name of the voice that is trained here."""
+        return self._name_file.read_text("utf-8").strip() if self._name_file.exists() else FIRST_VOICE
+
+    def name_voice(self, name: str) -> None:
+        """Make this the work folder of a voice; InputError when it holds the work of another."""
+        if name != self.voice_name and (self._name_file.exists() or self.shards.exists()):
+            raise InputError(
+                f"{self.root} is the work folder of {self.voice_name}; give another --work to train {name}"
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._name_file.write_text(name + "\n", "utf-8")
 
     @property
     def sentences(self) -> Path:
@@ -28,6 +50,10 @@ class WorkFolder:
     def shard_files(self) -> list[Path]:
         """The finished shards' `.jsonl` files, in order."""
         return sorted(self.shards.glob("shard_*.jsonl"))
+
+    @property
+    def _name_file(self) -> Path:
+        return self.root / "voice.txt"
 
     def stage(self, name: str) -> Path:
         """The folder of one stage's checkpoints, logs and plots; made when missing."""

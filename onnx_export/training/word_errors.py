@@ -1,10 +1,15 @@
 """Word errors between a text and what a recogniser heard, both in their spoken forms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from voicestack.runtime.text import spoken_form
+
+Pair = tuple[str | None, str | None]
+"""A word that was meant and the one that was heard for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +29,47 @@ class WordErrors:
         return self.substitutions + self.deletions + self.insertions
 
 
-def word_errors(meant: str, heard: str) -> WordErrors:
-    """Levenshtein alignment of the spoken forms; the longest runs tell skips and repeats."""
-    reference, hypothesis = spoken_form(meant).split(), spoken_form(heard).split()
-    rows, columns = len(reference) + 1, len(hypothesis) + 1
+def align(meant: Sequence[str], heard: Sequence[str]) -> list[Pair]:
+    """A Levenshtein alignment with the fewest edits, in order; None where a word was left out or added."""
+    rows, columns = len(meant) + 1, len(heard) + 1
     cost = np.zeros((rows, columns), np.int64)
     cost[:, 0], cost[0, :] = np.arange(rows), np.arange(columns)
     for i in range(1, rows):
         for j in range(1, columns):
-            change = cost[i - 1, j - 1] + (reference[i - 1] != hypothesis[j - 1])
+            change = cost[i - 1, j - 1] + (meant[i - 1] != heard[j - 1])
             cost[i, j] = min(change, cost[i - 1, j] + 1, cost[i, j - 1] + 1)
-    i, j, run = rows - 1, columns - 1, 0
-    counts = {"substitutions": 0, "deletions": 0, "insertions": 0, "longest_deletion": 0, "longest_insertion": 0}
+    i, j = rows - 1, columns - 1
+    pairs: list[Pair] = []
     while i or j:
-        if i and j and cost[i, j] == cost[i - 1, j - 1] + (reference[i - 1] != hypothesis[j - 1]):
-            counts["substitutions"] += int(reference[i - 1] != hypothesis[j - 1])
-            i, j, run = i - 1, j - 1, 0
+        if i and j and cost[i, j] == cost[i - 1, j - 1] + (meant[i - 1] != heard[j - 1]):
+            i, j = i - 1, j - 1
+            pairs.append((meant[i], heard[j]))
         elif i and cost[i, j] == cost[i - 1, j] + 1:
-            counts["deletions"] += 1
-            i, run = i - 1, max(run, 0) + 1
-            counts["longest_deletion"] = max(counts["longest_deletion"], run)
+            i -= 1
+            pairs.append((meant[i], None))
         else:
-            counts["insertions"] += 1
-            j, run = j - 1, min(run, 0) - 1
-            counts["longest_insertion"] = max(counts["longest_insertion"], -run)
-    return WordErrors(len(reference), **counts)
+            j -= 1
+            pairs.append((None, heard[j]))
+    return pairs[::-1]
+
+
+def word_errors(meant: str, heard: str) -> WordErrors:
+    """Edits of an alignment of the spoken forms; the longest runs tell skips and repeats."""
+    words = spoken_form(meant).split()
+    runs = [(kind, len(list(run))) for kind, run in groupby(map(_kind, align(words, spoken_form(heard).split())))]
+    of_kind = {kind: [length for k, length in runs if k == kind] for kind in ("changed", "left out", "added")}
+    return WordErrors(
+        len(words),
+        substitutions=sum(of_kind["changed"]),
+        deletions=sum(of_kind["left out"]),
+        insertions=sum(of_kind["added"]),
+        longest_deletion=max(of_kind["left out"], default=0),
+        longest_insertion=max(of_kind["added"], default=0),
+    )
+
+
+def _kind(pair: Pair) -> str:
+    meant, heard = pair
+    if meant == heard:
+        return "right"
+    return "left out" if heard is None else "added" if meant is None else "changed"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from voicestack.runtime import Bundle, Ensemble, InputError, VoicestackError, default_voice_path
+from voicestack.runtime import Bundle, Ensemble, InputError, VoicestackError, find_voice
 
 from ..first_error import first_error
 from ..orders import OpenWorker
@@ -177,7 +177,7 @@ async def _interrupt(options: argparse.Namespace, setup: Setup) -> int:
 
 
 def _throughput(options: argparse.Namespace, setup: Setup) -> int:
-    bundle = Bundle.load(options.voice or default_voice_path())
+    bundle = Bundle.load(find_voice(options.voice))
     sizes = (1, *(size for size in options.batch if size > 1))
     ensemble = Ensemble(bundle, max(sizes))
     rates = frames_per_s(ensemble, sizes, setup.texts(), depth=options.depth, seconds=options.seconds)
@@ -228,7 +228,7 @@ def _target(options: argparse.Namespace, setup: Setup) -> Target:
 def _voicestack_server(options: argparse.Namespace, transport: str, token: str | None, setup: Setup) -> Target:
     from .server_process import ServerProcess
 
-    voice = [] if options.voice is None else ["--voice", str(options.voice)]
+    voice = [] if options.voice is None else ["--voice", options.voice]
     server = ServerProcess(voice) if options.url is None else None
     if transport == WS:
         from .ws_target import WsTarget

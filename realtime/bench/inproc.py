@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-from voicestack.runtime import Bundle, Chunk, SamplingParams, default_voice_path
+from voicestack.runtime import Bundle, Chunk, SamplingParams, find_voice
 
 from ..embedded_worker import EmbeddedWorker
 from ..orders import OpenWorker, Worker
@@ -43,7 +43,7 @@ class InprocTarget:
 
     def __init__(
         self,
-        folder: Path | None,
+        voice: str | None,
         depth: int | None,
         seed: int,
         config: VoiceConfig,
@@ -52,7 +52,7 @@ class InprocTarget:
     ) -> None:
         self.facts = Facts("voicestack", "inproc", depth=depth)
         self._depth, self._seed, self._clock = depth, seed, clock
-        self._opener = open_worker or self._bundle_worker(folder, config.max_sessions)
+        self._opener = open_worker or self._bundle_worker(find_voice(voice), config.max_sessions)
         self._voice = Voice.load(config=config, clock=clock, open_worker=self._open)
 
     async def __aenter__(self) -> Self:
@@ -88,9 +88,9 @@ class InprocTarget:
         self.facts.depth = self.facts.depth or worker.depth
         return worker
 
-    def _bundle_worker(self, folder: Path | None, slots: int) -> OpenWorker:
+    def _bundle_worker(self, path: Path, slots: int) -> OpenWorker:
         def opened() -> Worker:
-            bundle = Bundle.load(folder or default_voice_path())
+            bundle = Bundle.load(path)
             self.facts.voice = bundle.manifest.name
             return EmbeddedWorker(bundle, slots)
 

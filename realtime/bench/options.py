@@ -120,7 +120,7 @@ def _throughput_parser() -> _Parser:
     )
     parser.add_argument("--seconds", type=_positive, default=6.0, metavar="S", help="how long each is measured (6)")
     parser.add_argument("--depth", type=_count, metavar="D", help="code layers; the voice's own by default")
-    parser.add_argument("--voice", type=Path, metavar="FOLDER", help="a bundle; the one that ships by default")
+    parser.add_argument("--voice", metavar="NAME", help="a voice by name or folder; the one that ships by default")
     parser.add_argument("--json", type=Path, metavar="F", help="write all figures as JSON")
     return parser
 
@@ -141,7 +141,7 @@ def _common(parser: _Parser, seconds: float | None = None) -> None:
     )
     parser.add_argument("--depth", type=_count, metavar="D", help="code layers; the voice's own by default")
     parser.add_argument("--no-shedding", action="store_true", help="never make a late stream shallower")
-    parser.add_argument("--voice", type=Path, metavar="FOLDER", help="a bundle; the one that ships by default")
+    parser.add_argument("--voice", metavar="NAME", help="a voice by name or folder; the one that ships by default")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws arrivals, replies and voices (0)")
     parser.add_argument("--json", type=Path, metavar="F", help="write all figures as JSON")
 

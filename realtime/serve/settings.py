@@ -4,12 +4,12 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from voicestack.runtime import InputError
+from voicestack.runtime import InputError, default_voice_path, find_voice
 
 from .guard import Policy, is_loopback
 
@@ -27,12 +27,12 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 class Settings:
     """How a server is to run; InputError when it must not.
 
-    voice: a bundle's folder, None for the voice that ships. wyoming_port, mqtt_url: None for none of these.
+    voice: a bundle's folder. wyoming_port, mqtt_url: None for none of these.
     """
 
     host: str = "127.0.0.1"
     port: int = PORT
-    voice: Path | None = None
+    voice: Path = field(default_factory=default_voice_path)
     policy: Policy = Policy()
     mqtt_url: str | None = None
     mqtt_prefix: str = "voicestack"
@@ -58,16 +58,14 @@ class Settings:
     @property
     def voice_name(self) -> str:
         """As clients may ask for it."""
-        from voicestack.runtime import default_voice_path
-
-        return (self.voice or default_voice_path()).resolve().name
+        return self.voice.resolve().name
 
     def lines(self, port: int) -> list[str]:
         """The settings of a server that listens on a port, for people to read, without secrets."""
         host = "localhost" if self.host in _EVERYWHERE else f"[{self.host}]" if ":" in self.host else self.host
         told = {
             "page": f"http://{host}:{port}/{' and every other address' if self.host in _EVERYWHERE else ''}",
-            "voice": f"{self.voice_name} ({self.voice or 'shipped'})",
+            "voice": f"{self.voice_name} ({self.voice})",
             "token": "wanted from everybody" if self.policy.token else "none, everybody who can connect may speak",
             "origins": " ".join(sorted(self.policy.origins)) or "this server's own page",
             "sessions": "as many as fit" if self.max_sessions is None else f"at most {self.max_sessions}",
@@ -199,8 +197,11 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _folder(text: str) -> Path:
-    path = Path(text)
+def _voice(text: str) -> Path:
+    try:
+        path = find_voice(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"must be a bundle's folder, and {text!r} is none")
     return path
@@ -245,7 +246,7 @@ def _truth(text: str) -> bool | None:
 _OPTIONS = (
     _Option("host", _host, "HOST", "the address to listen on (127.0.0.1: this machine only)"),
     _Option("port", _port, "PORT", f"the port of everything but Wyoming ({PORT}); 0 for any that is free"),
-    _Option("voice", _folder, "BUNDLE", "the bundle to speak with, instead of the voice that is shipped"),
+    _Option("voice", _voice, "NAME", "the voice to speak with, by its name or its bundle's folder, instead of joe"),
     _Option("token_file", Path, "FILE", "holds the token that everybody must send, at least 16 characters"),
     _Option("mqtt", _mqtt, "URL", "a broker to listen to, mqtt://[user:password@]host[:port] or mqtts://"),
     _Option("mqtt_prefix", _prefix, "P", "how its topics begin (voicestack)"),

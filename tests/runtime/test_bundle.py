@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tiny_bundle import write_tiny_bundle
 
-from voicestack.runtime import names
-from voicestack.runtime.bundle import Bundle, default_voice_path
+from voicestack.runtime import default_voice_path, names
+from voicestack.runtime.bundle import Bundle
 from voicestack.runtime.errors import BundleError
 from voicestack.runtime.manifest import read_manifest
 from voicestack.runtime.text.phones import UNITS

@@ -55,6 +55,24 @@ def test_next_takes_a_token_and_hold_takes_none() -> None:
     assert cued(feed) == [(*D, 0)]
 
 
+def test_a_feed_remembers_its_tokens_and_when_each_begins() -> None:
+    """All that came, each word with its first token, and an onset for each that was taken: the one its word is told."""
+    feed = CuedFeed()
+    feed.push([A, B], "ab")
+    feed.push([C])
+    feed.push([D, E], "de")
+    feed.rows()
+    assert feed.tokens == [(A, "ab"), (B, None), (C, None), (D, "de"), (E, None)]
+    assert len(feed.onsets) == feed.tokens_fed == 3
+    for channel in (HOLD, NEXT, NEXT):
+        feed.heed(channel)
+        feed.rows()
+    feed.finish()
+    assert feed.tokens[-1] == (END_TOKEN, None)
+    assert feed.words == [WordCue("ab", feed.onsets[0]), WordCue("de", feed.onsets[3])]
+    assert len(feed.onsets) == 5
+
+
 def test_end_is_masked_until_the_end_token_was_taken_and_next_from_then_on() -> None:
     """The channel bias forbids END before the end token was fed, and NEXT after it."""
     feed = feed_of(A, B, C)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voicestack.runtime import Bundle, Event, Speaker, Stream, StreamSpec
+from voicestack.runtime import Bundle, Doubt, Event, Reason, Speaker, Stream, StreamSpec
 from voicestack.runtime.names import END, HOLD, MASKED, NEXT
 from voicestack.runtime.stack_head import HeadRow
 
@@ -95,6 +95,18 @@ def test_words_a_runaway_did_not_come_to_are_said_again(speaker: Speaker, direct
     before = [word.text for chunk in chunks[: capped + 1] for word in chunk.words]
     after = [word.text for chunk in chunks[capped + 1 :] for word in chunk.words]
     assert (before, after) == (["The", "cat"], ["on", "the", "mat", "Yes"])
+
+
+def test_the_word_a_runaway_was_cut_off_in_is_doubted(speaker: Speaker, director: Director) -> None:
+    """It is told with the chunk that ends there, from when the word began to where the sound stops."""
+    director.wish = lambda place, frame: NEXT if place or frame == 32 else HOLD
+    chunks = list(speaker.speak("The cat on the mat. Yes.", depth=8))
+    capped = next(place for place, chunk in enumerate(chunks) if chunk.event is Event.CAPPED)
+    (doubt,) = [doubt for chunk in chunks for doubt in chunk.doubts]
+    assert (doubt,) == chunks[capped].doubts
+    begins = {word.text: word.start_s for chunk in chunks for word in chunk.words}
+    end_s = chunks[capped].start_s + len(chunks[capped].pcm) / RATE
+    assert doubt == Doubt("cat", begins["cat"], end_s, Reason.CUT_OFF)
 
 
 def test_the_first_chunks_are_small_after_a_wait_between_sentences(speaker: Speaker, director: Director) -> None:

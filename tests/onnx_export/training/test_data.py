@@ -8,7 +8,7 @@ pytest.importorskip("soxr", reason="the `export` extra is not installed")
 
 from voicestack.onnx_export.training import data
 from voicestack.onnx_export.training.paths import EVERYDAY, LEXICON
-from voicestack.onnx_export.training.teacher import Speech, SpokenWord
+from voicestack.onnx_export.training.speech import Speech, SpokenWord
 from voicestack.runtime.text import Lexicon
 
 

