@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from voicestack.runtime.text.phones import MARKS
 
-from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord
+from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, symbols_of
 
 _DURATIONS = "/encoder/Clip_output_0"
 _FRAME_SAMPLES = 600
@@ -35,15 +35,11 @@ _SYMBOLS = {
     "NG": "ŋ", "R": "ɹ", "SH": "ʃ", "TH": "θ", "Y": "j", "ZH": "ʒ",
 }  # fmt: skip
 _UNSTRESSED = {"AH": "ə", "ER": "əɹ"}
-_STRESS = {"0": "", "1": "ˈ", "2": "ˌ"}
 
 
-def symbols_of(phone: str) -> str:
+def kokoro_symbols(phone: str) -> str:
     """Kokoro's symbols of one ARPABET phone, stress mark first."""
-    base, stress = (phone[:-1], phone[-1]) if phone[-1].isdigit() else (phone, "")
-    if stress == "0" and base in _UNSTRESSED:
-        return _UNSTRESSED[base]
-    return _STRESS.get(stress, "") + _SYMBOLS.get(base, base.lower())
+    return symbols_of(phone, _SYMBOLS, _UNSTRESSED)
 
 
 class Kokoro:
@@ -80,7 +76,7 @@ class Kokoro:
             for unit in (*word.phones, *word.mark):
                 ids += [self._ids[symbol] for symbol in pending]
                 starts.append(len(ids))
-                ids += [self._ids[symbol] for symbol in (unit if unit in MARKS else symbols_of(unit))]
+                ids += [self._ids[symbol] for symbol in (unit if unit in MARKS else kokoro_symbols(unit))]
                 pending = ""
         return [*ids, 0], starts
 

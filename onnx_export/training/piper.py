@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from voicestack.runtime.text.phones import MARKS
 
-from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord
+from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, symbols_of
 
 _TEACHER_RATE_HZ, _HOP_SAMPLES = 22_050, 256
 _GAIN = 0.9
@@ -26,15 +26,11 @@ _IPA = {
     "NG": "ŋ", "R": "ɹ", "SH": "ʃ", "TH": "θ", "Y": "j", "ZH": "ʒ",
 }  # fmt: skip
 _IPA_UNSTRESSED = {"AH": "ə", "ER": "ɚ", "IY": "i", "AA": "ɑː"}
-_STRESS = {"0": "", "1": "ˈ", "2": "ˌ"}
 
 
 def ipa(phone: str) -> str:
     """The teacher's IPA of one ARPABET phone, stress mark first."""
-    base, stress = (phone[:-1], phone[-1]) if phone[-1].isdigit() else (phone, "")
-    if stress == "0" and base in _IPA_UNSTRESSED:
-        return _IPA_UNSTRESSED[base]
-    return _STRESS.get(stress, "") + _IPA.get(base, base.lower())
+    return symbols_of(phone, _IPA, _IPA_UNSTRESSED)
 
 
 class Piper:

@@ -1,6 +1,6 @@
 """What a teacher is asked to say and what it gives back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 24_000
+_STRESS = {"0": "", "1": "ˈ", "2": "ˌ"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,11 @@ class Teacher(Protocol):
     def speak(self, words: Sequence[SpokenWord], *, length_scale: float = 1.0) -> Speech:
         """Speak the words; longer `length_scale` is slower."""
         ...
+
+
+def symbols_of(phone: str, symbols: Mapping[str, str], unstressed: Mapping[str, str]) -> str:
+    """One ARPABET phone in a teacher's symbols, stress mark first; what they do not name is its own small letter."""
+    base, stress = (phone[:-1], phone[-1]) if phone[-1].isdigit() else (phone, "")
+    if stress == "0" and base in unstressed:
+        return unstressed[base]
+    return _STRESS.get(stress, "") + symbols.get(base, base.lower())

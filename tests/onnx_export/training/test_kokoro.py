@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from voicestack.onnx_export.training.kokoro import symbols_of, trimmed  # noqa: E402
+from voicestack.onnx_export.training.kokoro import kokoro_symbols, trimmed  # noqa: E402
 from voicestack.onnx_export.training.speech import SAMPLE_RATE_HZ  # noqa: E402
 
 
@@ -13,7 +13,7 @@ from voicestack.onnx_export.training.speech import SAMPLE_RATE_HZ  # noqa: E402
 )
 def test_phones_are_written_as_kokoro_reads_them(phone: str, symbols: str) -> None:
     """Stress goes before a vowel, unstressed vowels are reduced, plain consonants are their own letters."""
-    assert symbols_of(phone) == symbols
+    assert kokoro_symbols(phone) == symbols
 
 
 def test_the_silence_around_a_sentence_is_cut_off() -> None:
