@@ -39,7 +39,9 @@ def codec_states(config: CodecConfig) -> tuple[StateSpec, ...]:
 
 def build_codec_decoder(weights: Weights, config: CodecConfig, shared: WeightFile) -> onnx.ModelProto:
     """The graph codes [B,F,n_vq] and states -> pcm [B,F*frame_samples] and next states."""
-    g = shared.graph("codec_decoder")
+    # Never in 8 bits: its matrices meet many rows at once, where those are slower without int8 dot products, and what
+    # rounding does to it can be heard more directly than what it does to a choice of codes.
+    g = GraphWriter("codec_decoder", shared, names.WEIGHTS_FILE)
     codes = g.input(names.CODES, INT64, ["batch", "frames", config.n_vq])
     states = {
         state.name: g.input(names.STATE_PREFIX + state.name, FLOAT, ["batch", *state.shape])

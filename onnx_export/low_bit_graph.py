@@ -1,7 +1,7 @@
-"""A voice's graphs with the matrices of their linear layers in 8 bits, and multiplied in int8.
+"""A voice's generator with the matrices of its linear layers in 8 bits, and multiplied in int8.
 
 What rows are gathered from, and what the heads multiply with once for each layer of a stack, stays in float16: in 8
-bits it was not faster.
+bits it was not faster. So does the codec, which in 8 bits is slower on processors without int8 dot products.
 """
 
 from typing import Any

@@ -39,7 +39,7 @@ class Limits:
 
 FLOAT = Limits(1e-3, 1e-3, 0.99)
 LOW_BITS = Limits(0.1, 2.0, 0.8)
-"""For matrices of 8 bits, whose products are made in int8; what a wrong weight does is still far outside."""
+"""For a generator of 8 bits, whose products are made in int8; what a wrong weight does is still far outside."""
 
 
 class ParityError(Exception):
@@ -82,7 +82,8 @@ def verify(
     results.append(check_codec(bundle, codec_w, codec))
     for result in results:
         print(result)
-    failed = [str(result) for result in results if not result.within(limits)]
+    # Whatever is rounded, the codec is not.
+    failed = [str(result) for result in results if not result.within(FLOAT if result is results[-1] else limits)]
     if failed:
         raise ParityError(f"graphs differ from the torch reference: {'; '.join(failed)}")
     return results

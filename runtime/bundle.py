@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import onnxruntime as ort
@@ -11,6 +12,7 @@ from .errors import BundleError
 from .manifest import REMEDY, FileEntry, Manifest, read_manifest
 from .sessions import GraphSession, open_session
 from .signatures import Signature, backbone_signature, check_session, codec_decoder_signature, head_signature
+from .text.lexicon import Lexicon
 
 
 class Bundle:
@@ -18,8 +20,8 @@ class Bundle:
 
     Sessions are kept, since each holds its own copy of the weights it uses. A graph is opened and compared with the
     manifest when its session is first asked for, so a depth nobody asks for costs nothing: an `Engine` asks for the
-    backbone and the head of the voice's own depth when it is made, a `Speaker` for the codec too, and another depth is
-    asked for before its first stream begins.
+    backbone and the head of the voice's own depth when it is made, a `Speaker` for the codec too (`open`), and another
+    depth is asked for before its first stream begins.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -42,6 +44,20 @@ class Bundle:
         for name, entry in manifest.files.items():
             check_file(path / name, name, entry, verify_hashes)
         return cls(path, manifest)
+
+    def open(self) -> Lexicon:
+        """Open the graphs that speech at the voice's own depth needs, and the lexicon meanwhile, which is returned.
+
+        Side by side, because someone waits for a fresh process to speak: neither ONNX Runtime nor unpacking holds
+        Python's lock. BundleError of the first of them that cannot be used.
+        """
+        with ThreadPoolExecutor(thread_name_prefix="voicestack-open") as threads:
+            depth = self.manifest.sampling.depth
+            graphs = [threads.submit(graph) for graph in (self.backbone, lambda: self.head(depth), self.codec_decoder)]
+            lexicon = Lexicon.load(self.lexicon_path)
+        for graph in graphs:
+            graph.result()
+        return lexicon
 
     @property
     def lexicon_path(self) -> Path:

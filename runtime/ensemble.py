@@ -23,7 +23,6 @@ from .speaker import require_warm_up
 from .step_result import Event, StepResult
 from .stream import Stream, StreamSpec, require_depth
 from .text.frontend import TextFrontEnd
-from .text.lexicon import Lexicon
 from .text_queue import TextQueue
 from .warm_up import WarmUp
 
@@ -107,7 +106,7 @@ class Ensemble:
     def __init__(self, bundle: Bundle, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.manifest = bundle.manifest
         self.times = StepTimes()
-        self._lexicon = Lexicon.load(bundle.lexicon_path)
+        self._lexicon = bundle.open()
         capacity = min(longest_sentence(bundle.manifest.text), bundle.manifest.backbone.max_positions)
         self._engine = Engine(bundle, slots, capacity)
         codec = Codec(bundle.codec_decoder(), bundle.manifest)

@@ -27,7 +27,6 @@ from .step_result import Event
 from .stream import Stream, StreamSpec, require_depth
 from .text import numbers
 from .text.frontend import TextFrontEnd
-from .text.lexicon import Lexicon
 from .text.phones import Token, word_tokens
 from .warm_up import DEFAULT_WARM_UP, WarmUp
 
@@ -47,7 +46,7 @@ class Speaker:
 
     def __init__(self, bundle: Bundle, clock: Callable[[], float] = time.monotonic) -> None:
         self._manifest = bundle.manifest
-        self._lexicon = Lexicon.load(bundle.lexicon_path)
+        self._lexicon = bundle.open()
         self._engine = Engine(bundle)
         codec = Codec(bundle.codec_decoder(), bundle.manifest)
         self._studio = Studio(codec, bundle.manifest, clock, listener=Listener.of(bundle.path))

@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     _stage(stages, "listener", _listener, "what tells words that were said badly")
     bundle = _stage(stages, "bundle", _bundle, "export the checkpoints and check every graph")
     bundle.add_argument("--head", choices=("local", "delay"), default="local")
-    bundle.add_argument("--quantize", choices=("int8",), help="multiply with matrices of 8 bits")
+    bundle.add_argument("--precision", choices=("int8", "float16"), default="int8", help="of its matrices")
     bundle.add_argument("--out", type=Path, help="the voice folder to write (joe: by default the one that ships)")
     bundle.add_argument("--install", action="store_true", help="put it where voicestack finds it by its name")
     evaluate = _judging_stage(stages, "evaluate", _evaluate, "judge a voice beside its teacher")
@@ -123,7 +123,7 @@ def _bundle(options: argparse.Namespace, folder: WorkFolder) -> None:
     from . import bundle, keep
 
     keep.restore(folder)
-    bundle.make(folder, options.out, options.head, quantize=options.quantize, install=options.install)
+    bundle.make(folder, options.out, options.head, precision=options.precision, install=options.install)
 
 
 def _voice(options: argparse.Namespace, folder: WorkFolder) -> Path:

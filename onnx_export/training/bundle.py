@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -25,7 +25,9 @@ from .listener import graph_file
 from .paths import FIRST_VOICE, VOICE, WorkFolder
 from .voices import VoiceRecipe, recipe_of
 
-Quantize = Literal["int8"]
+Precision = Literal["int8", "float16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+"""What the matrices of the linear layers are kept in; the first is that of the voice that ships."""
 
 
 def make(
@@ -33,7 +35,7 @@ def make(
     out: Path | None = None,
     head: HeadKind = "local",
     *,
-    quantize: Quantize | None = None,
+    precision: Precision = "int8",
     install: bool = False,
 ) -> Path:
     """Write, verify and print the size of the bundle made from the newest checkpoints; returns its folder.
@@ -42,7 +44,8 @@ def make(
     InputError when this is another one.
     """
     recipe = recipe_of(folder)
-    name = "-".join([recipe.name, *(["delay"] if head == "delay" else []), *([quantize] if quantize else [])])
+    variants = {"local": "", "delay": "-delay"}[head], {"int8": "", "float16": "-float16"}[precision]
+    name = recipe.name + "".join(variants)
     out = out or _destination(name, install)
     generator, state = load_generator(folder, head)
     codec_state = torch.load(synthesis_checkpoint(folder), weights_only=True)
@@ -56,7 +59,7 @@ def make(
         provenance=_provenance(recipe, generator, state, codec_state),
         metrics={},
     )
-    shared, limits = (LowBitFile(), parity.LOW_BITS) if quantize else (WeightFile(), parity.FLOAT)
+    shared, limits = (LowBitFile(), parity.LOW_BITS) if precision == "int8" else (WeightFile(), parity.FLOAT)
     config = generator.config
     listener = graph_file(folder)
     manifest = write_bundle(

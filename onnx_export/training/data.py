@@ -55,11 +55,17 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class _Sources:
+class Sources:
     """What the texts of all shards are drawn from."""
 
     lexicon: Lexicon
     sentences: list[str]
+
+    @classmethod
+    def of(cls, folder: WorkFolder) -> "Sources":
+        """The lexicon, and the corpus sentences of a work folder but for those that are held out."""
+        lexicon = Lexicon.load(LEXICON)
+        return cls(lexicon, _corpus_sentences(folder, lexicon))
 
     def sentences_of(self, shard: int) -> list[str]:
         """As many corpus sentences as a shard has utterances; which of them are said is drawn later."""
@@ -88,9 +94,7 @@ def spoken_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
 def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) -> None:
     """Make shards until `hours` of speech exist, taking every part[1]-th shard from part[0] on."""
     folder.shards.mkdir(parents=True, exist_ok=True)
-    lexicon = Lexicon.load(LEXICON)
-    sources = _Sources(lexicon, _corpus_sentences(folder, lexicon))
-    recipe, teacher = recipe_of(folder), None
+    sources, recipe, teacher = Sources.of(folder), recipe_of(folder), None
     with tqdm(total=hours, unit="h", desc="data", bar_format="{l_bar}{bar}| {n:.2f}/{total:.1f} h [{elapsed}]") as bar:
         for shard in range(recipe.first_shard + part[0], 100_000, part[1]):
             done_hours = sum(seconds_of(path) for path in folder.shard_files()) / 3600
@@ -144,7 +148,7 @@ def _key(text: str) -> str:
     return re.sub(r"[^a-z]", "", text.lower())
 
 
-def _speak_shard(teacher: Teacher, shard: int, sources: _Sources) -> Iterator[Utterance]:
+def _speak_shard(teacher: Teacher, shard: int, sources: Sources) -> Iterator[Utterance]:
     generator = random.Random(_SEED * 1000 + shard)
     ort.set_seed(_SEED + shard)
     texts = _first_texts if shard < _FIRST_DIALOGUE_SHARD else _dialogue_texts
@@ -156,7 +160,7 @@ def _speak_shard(teacher: Teacher, shard: int, sources: _Sources) -> Iterator[Ut
             yield Utterance(text, [(w.text, w.phones, w.mark) for w in words], speech.onsets_s, scale, speech.pcm)
 
 
-def _first_texts(generator: random.Random, shard: int, sources: _Sources) -> Iterator[Line]:
+def _first_texts(generator: random.Random, shard: int, sources: Sources) -> Iterator[Line]:
     """What is said in one of the first shards."""
     assistant = AssistantText(sources.lexicon, generator)
     for sentence in sources.sentences_of(shard):
@@ -164,7 +168,7 @@ def _first_texts(generator: random.Random, shard: int, sources: _Sources) -> Ite
         yield text, spoken_words(text, sources.lexicon), partial(_length_scale, generator, 0.6, 0.85, 1.25)
 
 
-def _dialogue_texts(generator: random.Random, shard: int, sources: _Sources) -> Iterator[Line]:
+def _dialogue_texts(generator: random.Random, shard: int, sources: Sources) -> Iterator[Line]:
     """What is said in a later shard: at more rates, since a voice that is asked for a length must know them."""
     assistant = AssistantText(sources.lexicon, generator)
     dialogue = DialogueText(sources.lexicon, sources.common, generator)

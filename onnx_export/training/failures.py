@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicestack.runtime.errors import InputError
-from voicestack.runtime.text import Lexicon, spoken_form
+from voicestack.runtime.text import spoken_form
 
-from .paths import LEXICON, VOICE, WorkFolder
+from .paths import VOICE, WorkFolder
 from .summary import Record, word_error_rate
 from .word_errors import Pair, align
 
@@ -175,9 +175,9 @@ def unseen(folder: WorkFolder, count: int) -> list["Sentence"]:
     sets = data.held_out(folder)
     sentences = [Sentence(group, index, text) for group, texts in sets.items() for index, text in enumerate(texts)]
     seen = {_key(text) for text in (*_trained_on(folder), *(sentence.text for sentence in sentences))}
-    lexicon, generator = Lexicon.load(LEXICON), random.Random(_SEED)
-    common = data._Sources(lexicon, data._corpus_sentences(folder, lexicon)).common
-    dialogue, assistant = DialogueText(lexicon, common, generator), AssistantText(lexicon, generator)
+    sources, generator = data.Sources.of(folder), random.Random(_SEED)
+    dialogue = DialogueText(sources.lexicon, sources.common, generator)
+    assistant = AssistantText(sources.lexicon, generator)
     while len(sentences) < count:
         made = assistant.sentence() if generator.random() < _ASSISTANT_SHARE else dialogue.utterance()[0]
         if _key(made) not in seen:

@@ -61,6 +61,24 @@ def test_a_good_bundle_opens_every_graph(pristine: Path) -> None:
     assert bundle.manifest.null_code == 1024
 
 
+def test_what_the_first_utterance_needs_is_opened_at_once(pristine: Path) -> None:
+    """`open` gives the lexicon, and leaves the graphs of the voice's own depth open."""
+    bundle = Bundle.load(pristine)
+    lexicon = bundle.open()
+    opened = {bundle.backbone(), bundle.codec_decoder(), bundle.head(bundle.manifest.sampling.depth)}
+    assert bundle.open().phones("hello") == lexicon.phones("hello")
+    assert {bundle.backbone(), bundle.codec_decoder(), bundle.head(bundle.manifest.sampling.depth)} == opened
+
+
+@pytest.mark.parametrize("name", ["backbone.onnx", "head_32.onnx", "codec_decoder.onnx", "text.lexicon.xz"])
+def test_what_breaks_while_others_are_opened_is_named(folder: Path, name: str) -> None:
+    """`open` names the one file that cannot be used."""
+    path = folder / name
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    with pytest.raises(BundleError, match=name):
+        Bundle.load(folder, verify_hashes=False).open()
+
+
 def test_a_manifest_survives_a_round_trip(pristine: Path, tmp_path: Path) -> None:
     """What a manifest writes reads back as the same manifest."""
     manifest = read_manifest(pristine / names.MANIFEST_FILE)

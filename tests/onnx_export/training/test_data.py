@@ -24,24 +24,24 @@ class Mute:
 
 
 @pytest.fixture(scope="module")
-def sources() -> data._Sources:
+def sources() -> data.Sources:
     sentences = [f"The {noun} is {word}." for noun in ("garden", "window") for word in ("open", "green") for _ in "ab"]
-    return data._Sources(Lexicon.load(LEXICON), sentences)
+    return data.Sources(Lexicon.load(LEXICON), sentences)
 
 
-def shard(number: int, sources: data._Sources, teacher: Mute | None = None) -> Iterator[data.Utterance]:
+def shard(number: int, sources: data.Sources, teacher: Mute | None = None) -> Iterator[data.Utterance]:
     return data._speak_shard(teacher or Mute(), number, sources)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("number", [3, 200])
-def test_a_shard_depends_on_its_number_alone(number: int, sources: data._Sources) -> None:
+def test_a_shard_depends_on_its_number_alone(number: int, sources: data.Sources) -> None:
     """It is the same whatever was made before it, and another number makes another."""
     texts = [[u.text for u in shard(place, sources)] for place in (number, number + 1, number)]
     assert texts[0] == texts[2] != texts[1]
     assert len(texts[0]) > data.UTTERANCES_PER_SHARD - 5  # What is held out by chance is left out.
 
 
-def test_later_shards_are_mostly_what_an_assistant_says(sources: data._Sources) -> None:
+def test_later_shards_are_mostly_what_an_assistant_says(sources: data.Sources) -> None:
     """At most a third of their utterances are of the corpus, and the teacher speaks at many rates."""
     teacher = Mute()
     utterances = list(shard(200, sources, teacher))
@@ -55,11 +55,11 @@ def test_held_out_sentences_are_never_spoken() -> None:
     """Not even when they come as corpus sentences, with other marks."""
     lines = [line.rstrip(".?!") + "!" for line in EVERYDAY.read_text("utf-8").splitlines() if line.isascii()]
     plain = [line for line in lines if not any(char.isdigit() for char in line) and "$" not in line]
-    sources = data._Sources(Lexicon.load(LEXICON), plain)
+    sources = data.Sources(Lexicon.load(LEXICON), plain)
     assert not {u.text for number in (3, 200) for u in shard(number, sources)} & set(plain)
 
 
-def test_common_words_are_those_that_come_up_often(sources: data._Sources) -> None:
+def test_common_words_are_those_that_come_up_often(sources: data.Sources) -> None:
     """A word said four times is common, one said twice is not."""
     assert sources.common == ["garden", "green", "is", "open", "the", "window"]
-    assert data._Sources(sources.lexicon, sources.sentences[:3]).common == []
+    assert data.Sources(sources.lexicon, sources.sentences[:3]).common == []

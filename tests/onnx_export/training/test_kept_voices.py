@@ -39,3 +39,12 @@ def test_the_delay_voice_is_built_from_what_the_repository_keeps_and_speaks(tmp_
     assert max(depths) == 32
     assert 1.2 < len(pcm) / 24_000 < 4.5
     assert np.sqrt(np.mean(pcm**2)) > 0.01
+
+
+def test_the_float16_variant_is_another_voice_beside_the_one_that_ships(tmp_path: Path) -> None:
+    """Each precision has a name of its own, so that both can be installed; only int8 says how it was rounded."""
+    folder = WorkFolder(tmp_path / "work")
+    keep.restore(folder)
+    made = [Bundle.load(bundle.make(folder, tmp_path / kind, precision=kind)) for kind in bundle.PRECISIONS]
+    assert [voice.manifest.name for voice in made] == ["joe", "joe-float16"]
+    assert ["quantisation" in voice.manifest.provenance for voice in made] == [True, False]

@@ -1,8 +1,11 @@
 import lzma
+import random
 from pathlib import Path
 from string import ascii_lowercase
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voicestack.runtime import BundleError
 from voicestack.runtime.text import Lexicon
@@ -23,6 +26,28 @@ def test_a_lexicon_gives_phones(tmp_path: Path) -> None:
     assert lexicon.phones("the") == ("DH", "AH0")
     assert lexicon.letter_name("b") == ("EH1", "L")
     assert lexicon.phones("dog") is None
+
+
+@given(
+    entries=st.dictionaries(st.text("ab'z~é", min_size=1), st.sampled_from(["K AE1 T", "AH0", "P"])),
+    order=st.randoms(use_true_random=False),
+    asked=st.text("ab'z~é", max_size=3),
+)
+def test_a_lexicon_is_a_map_whatever_the_order_of_its_lines(
+    entries: dict[str, str], order: random.Random, asked: str
+) -> None:
+    """Every word is found, and no other, in a file in any order; words are those of the file."""
+    entries = dict.fromkeys(ascii_lowercase, "EH1 L") | entries
+    lines = [f"{word}\t{phones}" for word, phones in entries.items()]
+    order.shuffle(lines)
+    lexicon = Lexicon("\n".join(lines))
+    assert set(lexicon) == set(entries)
+    assert len(lexicon) == len(entries)
+    for word in {*entries, asked} - {"a"}:
+        assert (word in lexicon) == (word in entries)
+        if len(word) > 1:
+            expected = entries.get(word)
+            assert lexicon.phones(word) == (tuple(expected.split()) if expected else None)
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", lzma.compress(LETTERS.encode())[:-20], lzma.compress(b"\xff\xfe")])
@@ -46,6 +71,7 @@ def test_no_file_is_named(tmp_path: Path) -> None:
         ("", "no entry for the letter 'a'"),
         (LETTERS.replace("q\t", "qq\t"), "no entry for the letter 'q'"),
         (LETTERS + "cat K AE1 T\n", "'cat K AE1 T', a line without a tab"),
+        (LETTERS + "cat\tK AE1\tT\n", r"'cat\\tK AE1\\tT', a line without a tab or with several"),
         (LETTERS.replace("z\tEH1 L", "z\tZED"), "'ZED' for 'z'"),
     ],
 )
