@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from voicestack.runtime import (
+    FIRST_SOUND_S,
     Advanced,
     Bundle,
     Ensemble,
@@ -31,7 +32,7 @@ class EmbeddedWorker:
     def __init__(self, bundle: Bundle, slots: int) -> None:
         manifest = bundle.manifest
         self.sample_rate_hz, self.channels = manifest.sample_rate_hz, 1
-        self.frame_s = 1 / manifest.frame_rate_hz
+        self.frame_s, self.first_sound_s = 1 / manifest.frame_rate_hz, FIRST_SOUND_S
         self.depth = manifest.sampling.depth
         self.stack = StackShape(manifest.n_vq, manifest.codebook_size, manifest.head == "delay")
         self.slots = slots

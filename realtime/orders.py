@@ -131,14 +131,16 @@ class StackShape:
 class Worker(Protocol):
     """Owns the models; used by one thread only.
 
-    channels: of a chunk's pcm, which is [samples] for one and [samples, channels] for more. slots: how many sessions
-    there is memory for. sheds: whether the depth of an utterance may change as it speaks. converses: whether the
+    channels: of a chunk's pcm, which is [samples] for one and [samples, channels] for more. frame_s: how long a frame
+    is heard, first_sound_s: the least that is heard of an utterance's first one. slots: how many sessions there is
+    memory for. sheds: whether the depth of an utterance may change as it speaks. converses: whether the
     utterances of a session go on from each other.
     """
 
     sample_rate_hz: int
     channels: int
     frame_s: float
+    first_sound_s: float
     depth: int
     stack: StackShape
     slots: int

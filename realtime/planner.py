@@ -69,8 +69,8 @@ class Plan:
 class Planner:
     """Plans rounds for the tracks it is told of.
 
-    `cost` gives the newest cost model, `period_s` is how long a frame is heard, `idle_work` whether there is history to
-    be aged.
+    `cost` gives the newest cost model, `period_s` is how long a frame is heard, `first_sound_s` the least that is heard
+    of an utterance's first one, `idle_work` whether there is history to be aged.
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class Planner:
         period_s: float,
         config: PlannerConfig | None = None,
         idle_work: Callable[[], bool] = lambda: False,
+        first_sound_s: float | None = None,
     ) -> None:
+        self._first_sound_s = first_sound_s or period_s
         self.config = config or PlannerConfig()
         self.tracks: dict[int, Track] = {}
         self._cost, self._period_s, self._idle_work = cost, period_s, idle_work
@@ -140,8 +142,9 @@ class Planner:
     def chunk_frames(self, track: Track, now_s: float) -> int:
         """How many frames to decode at once: few while its listener waits, more when there is time for them."""
         if track.dry_at_s is None:
-            # In a crowd the next round may be long in coming, and one frame is soon heard.
-            return 1 if len(self.tracks) <= _CALM else 2
+            # In a crowd, or on a slow machine, the next round may be long in coming, and one frame is soon heard.
+            count = len(self.tracks)
+            return 1 if count <= _CALM and self._round_s(count, self._cost()) < self._first_sound_s else 2
         lead_s = track.lead_s(now_s)
         if lead_s < 2.5 * self._period_s:
             return 1

@@ -66,7 +66,7 @@ class PublishedWorker:
         self._ensemble = PublishedEnsemble(bundle, self.slots, capacity=rows)
         self._rows = rows
         self.sample_rate_hz, self.channels = self._ensemble.sample_rate_hz, self._ensemble.channels
-        self.frame_s = self._ensemble.frame_samples / self.sample_rate_hz
+        self.frame_s = self.first_sound_s = self._ensemble.frame_samples / self.sample_rate_hz
         self.depth = self._ensemble.depths[-1]
         self.stack = StackShape(self.depth, info.codebook_size, info.family == "delay", adjustable=False)
         # Rows of another depth than their stream's would be rows that no published code ever fed.

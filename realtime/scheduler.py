@@ -51,7 +51,9 @@ class Scheduler:
         self._model = meter.model()
         self._history_due = False
         config = replace(config, shedding=config.shedding and worker.sheds)
-        self.planner = Planner(lambda: self._model, worker.frame_s, config, lambda: self._history_due)
+        self.planner = Planner(
+            lambda: self._model, worker.frame_s, config, lambda: self._history_due, worker.first_sound_s
+        )
         self._live: dict[int, Live] = {}
         self._closing: list[tuple[int, float]] = []
         self._conversations = Conversations()

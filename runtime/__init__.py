@@ -9,6 +9,7 @@ from .engine import Engine
 from .ensemble import Advance, Advanced, Ensemble, Utterance
 from .errors import BundleError, CapacityError, InputError, StateError, VoicestackError
 from .history import HistoryPolicy
+from .lead_in import FIRST_SOUND_S
 from .manifest import Manifest
 from .sampling import SamplingParams
 from .speaker import Speaker
@@ -18,6 +19,7 @@ from .voice_folders import default_voice_path, find_voice, installed_voices, voi
 from .warm_up import WarmUp
 
 __all__ = [
+    "FIRST_SOUND_S",
     "Advance",
     "Advanced",
     "Bundle",

@@ -129,7 +129,7 @@ class Ensemble:
         """
         depth = require_depth(spec.depth, self.manifest)
         text = TextQueue(TextFrontEnd(self._lexicon))
-        progress = Progress(lead_in=LeadIn(self.manifest.sample_rate_hz))
+        progress = Progress(lead_in=LeadIn.of(self.manifest))
         return Utterance(spec, depth, require_warm_up(warm_up, self.manifest), text, progress, require_rate(rate))
 
     def step(self, chosen: Sequence[tuple[Utterance, int]]) -> list[Advanced]:

@@ -50,6 +50,7 @@ class ScriptedWorker:
         depths: tuple[int, ...] = (8, 32),
     ) -> None:
         self.sample_rate_hz, self.frame_s, self.depth = RATE, FRAME_S, depths[-1]
+        self.first_sound_s = FRAME_S
         self.channels, self.slots = 1, 10_000
         self.stack = StackShape(depths[-1], 1024, False)
         self.sheds, self.converses = True, False

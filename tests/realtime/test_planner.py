@@ -1,6 +1,7 @@
 import math
 from types import MappingProxyType
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,6 +111,18 @@ def test_without_shedding_admission_counts_on_full_depth() -> None:
     outcomes = rigid.run([Talker(0, 50, 32) for _ in range(100)])
     assert sum(not outcome.refused for outcome in outcomes) == capacity(32)
     assert all(set(outcome.depths) <= {32} for outcome in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("slowness", "count", "frames"), [(1, 1, 1), (1, 4, 1), (1, 7, 2), (6, 1, 2), (6, 4, 2), (6, 7, 2)]
+)
+def test_a_first_sound_lasts_until_the_next_can_be_made(slowness: int, count: int, frames: int) -> None:
+    """One frame where a round is shorter than the least that is heard of it, else two; two in a crowd, anyway."""
+    step = {depth: Line(slowness * line.fixed_s, slowness * line.per_row_s) for depth, line in COST.step.items()}
+    cost = CostModel(MappingProxyType(step), COST.decode, COST.prefill)
+    planner = Planner(lambda: cost, PERIOD_S, first_sound_s=0.03)
+    planner.tracks |= {key: Track(key, 32, 0.0, 0.6, 0.35) for key in range(count)}
+    assert planner.chunk_frames(planner.tracks[0], 0.0) == frames
 
 
 def test_equal_talkers_are_served_equally() -> None:
