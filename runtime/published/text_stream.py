@@ -24,8 +24,8 @@ class SegmentCutter:
     it is there, and blanks that arrive later open the next segment.
 
     Args:
-        min_chars: a segment has at least this many characters.
-        max_buffer: from this many characters without punctuation on, the last blank will do.
+        min_chars: a segment that is cut behind punctuation has at least this many characters.
+        max_buffer: from this many characters without punctuation on, the last blank will do, however early it is.
     """
 
     __slots__ = ("_buffer", "_max_buffer", "_min_chars")

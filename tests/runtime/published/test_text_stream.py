@@ -77,12 +77,13 @@ def test_segments(case: dict[str, Any]) -> None:
 
 
 @given(text=TEXTS, cuts=st.lists(st.integers(0, 9), max_size=6))
+@example(text="aaaa theweatherweather<|im_end|>", cuts=[])
 def test_segments_are_the_text(text: str, cuts: list[int]) -> None:
-    """However the text arrives, the segments and the rest make it up, and no segment is short."""
+    """However the text arrives, the segments and the rest make it up, and only one that a blank ends is short."""
     cutter = SegmentCutter()
     segments = [segment for chunk in in_chunks(text, cuts) for segment in cutter.push(chunk)]
     assert "".join(segments) + cutter.finish() == text
-    assert all(len(segment) >= 8 for segment in segments)
+    assert all(len(segment) >= 8 or segment[-1].isspace() for segment in segments)
     assert cutter.push("1234567.") == ["1234567."]
 
 
