@@ -110,6 +110,8 @@ def write(folder: Path, config: GeneratorConfig) -> int:
     torch.manual_seed(0)
     codebooks = torch.randn(config.n_vq, config.codebook, config.latent)
     generator, decoder = LocalGenerator(config, codebooks), CodecDecoder(CodecConfig())
+    for parameter in (*generator.parameters(), *decoder.parameters()):
+        torch.nn.init.normal_(parameter, std=0.02)  # Some begin as zeros, and equal ones would be stored once.
     weights = numpy_weights(decoder.state_dict())
     facts = VoiceFacts(
         name="random",
