@@ -7,14 +7,11 @@ the `export` extra.
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +22,7 @@ from voicestack.onnx_export.low_bit_graph import LowBitFile
 from voicestack.onnx_export.specs import CodecConfig, GeneratorConfig
 from voicestack.onnx_export.training.codec_model import CodecDecoder
 from voicestack.onnx_export.training.generator_model import LocalGenerator
+from voicestack.realtime.bench.machine import machine, versions
 from voicestack.runtime import Bundle, Codec, Engine, SamplingParams, StreamSpec, default_voice_path
 
 FRAME_S, CALLS, CALL_FRAMES = 0.08, 50, 4
@@ -61,8 +59,7 @@ def main() -> None:
         for _ in range(TURNS):
             for name, size in sizes.items():
                 found[name].append(factors(size.bundle))
-    cpu, load = platform.processor() or platform.machine(), os.getloadavg()[0]
-    report: dict[str, object] = {"cpu": cpu, "load_average": load, "onnxruntime": version("onnxruntime")}
+    report: dict[str, object] = {"machine": machine(), "versions": versions()}
     print(f"{'size':10}{'parameters':>12}{'bundle':>10}{'real-time factor at 8 / 16 / 32 layers':>42}")
     for name, size in sizes.items():
         rtf = {depth: round(float(np.median([turn[depth] for turn in found[name]])), 3) for depth in found[name][0]}
@@ -112,19 +109,18 @@ def write(folder: Path, config: GeneratorConfig) -> int:
     generator, decoder = LocalGenerator(config, codebooks), CodecDecoder(CodecConfig())
     for parameter in (*generator.parameters(), *decoder.parameters()):
         torch.nn.init.normal_(parameter, std=0.02)  # Some begin as zeros, and equal ones would be stored once.
-    weights = numpy_weights(decoder.state_dict())
+    shipped = Bundle.load(default_voice_path())
     facts = VoiceFacts(
         name="random",
-        sampling=Bundle.load(default_voice_path()).manifest.sampling,
+        sampling=shipped.manifest.sampling,
         frames_per_token=1.7,
         frames_slack=25.0,
         licence="none",
         provenance={},
         metrics={},
     )
-    lexicon = Bundle.load(default_voice_path()).lexicon_path
-    graph_weights = numpy_weights(generator.graph_weights())
-    write_bundle(folder, graph_weights, config, weights, CodecConfig(), lexicon, facts, LowBitFile(), None)
+    weights, codec_weights = numpy_weights(generator.graph_weights()), numpy_weights(decoder.state_dict())
+    write_bundle(folder, weights, config, codec_weights, CodecConfig(), shipped.lexicon_path, facts, LowBitFile(), None)
     return sum(parameter.numel() for parameter in generator.parameters())
 
 

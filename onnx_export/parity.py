@@ -83,7 +83,11 @@ def verify(
     for result in results:
         print(result)
     # Whatever is rounded, the codec is not.
-    failed = [str(result) for result in results if not result.within(FLOAT if result is results[-1] else limits)]
+    failed = [
+        str(result)
+        for result in results
+        if not result.within(FLOAT if result.graph == names.CODEC_DECODER_FILE else limits)
+    ]
     if failed:
         raise ParityError(f"graphs differ from the torch reference: {'; '.join(failed)}")
     return results

@@ -32,14 +32,14 @@ class LeadIn:
 
     def __init__(self, sample_rate_hz: int, frame_samples: int = 0, delay_samples: int = 0) -> None:
         self.trimmed = 0
-        self._frame, self._delay = frame_samples, delay_samples
+        self._frame, self._delay = max(frame_samples, 1), delay_samples
         self._held: FloatArray = np.zeros(0, np.float32)
         self._is_over = False
         self._limit, self._pre_roll, self._fade, self._least = (
             round(seconds * sample_rate_hz) for seconds in (_LONGEST_S, _PRE_ROLL_S, _FADE_S, FIRST_SOUND_S)
         )
         if not frame_samples:
-            self._frame, self._least = 1, 0
+            self._least = 0
 
     @classmethod
     def of(cls, manifest: Manifest) -> "LeadIn":

@@ -113,8 +113,7 @@ class Speaker:
     ) -> Iterator[Chunk]:
         shares = iter(_shares(script, seconds, self._manifest))
         # Who asks for a length gets all of it.
-        lead_in = LeadIn.of(self._manifest)
-        progress = Progress(lead_in=lead_in if seconds is None else None)
+        progress = Progress(lead_in=LeadIn.of(self._manifest) if seconds is None else None)
         target: int | None = None
         for place in count():
             yield from self._rest(script, progress)

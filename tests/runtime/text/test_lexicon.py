@@ -72,6 +72,7 @@ def test_no_file_is_named(tmp_path: Path) -> None:
         (LETTERS.replace("q\t", "qq\t"), "no entry for the letter 'q'"),
         (LETTERS + "cat K AE1 T\n", "'cat K AE1 T', a line without a tab"),
         (LETTERS + "cat\tK AE1\tT\n", r"'cat\\tK AE1\\tT', a line without a tab or with several"),
+        (LETTERS + "cat\tK AE1\tT\ndog\n", r"'cat\\tK AE1\\tT', a line without a tab or with several"),
         (LETTERS.replace("z\tEH1 L", "z\tZED"), "'ZED' for 'z'"),
     ],
 )
