@@ -6,19 +6,17 @@ that has other things to do the second is the fairer. Everything is warm but the
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from voicestack.realtime.bench.machine import machine, versions
 from voicestack.runtime import (
     Bundle,
     Chunk,
@@ -90,7 +88,7 @@ def main() -> None:
     parser.add_argument("--voice", type=Path, default=default_voice_path(), metavar="FOLDER", help="another bundle")
     options = parser.parse_args()
     bundle = Bundle.load(options.voice)
-    report: dict[str, object] = {"machine": machine(), "voice": bundle.manifest.name}
+    report: dict[str, object] = {"machine": machine(), "versions": versions(), "voice": bundle.manifest.name}
     report["cold_start"] = cold_start(options.voice).summary()
     speaker = Speaker(bundle)
     for depth in bundle.manifest.head_depths:
@@ -102,26 +100,6 @@ def main() -> None:
     show(report)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-
-
-def machine() -> dict[str, object]:
-    """Where and with what this was measured."""
-    names = ("voicestack", "onnxruntime", "numpy")
-    return {
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in names},
-    }
-
-
-def cpu_name() -> str:
-    """The processor's name, as far as the system tells it."""
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def cold_start(voice: Path, runs: int = 5) -> Times:

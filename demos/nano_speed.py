@@ -7,11 +7,8 @@ time beside them. A frame is 80 ms of sound, so 12.5 frames a second keep up; th
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +18,12 @@ from numpy.typing import NDArray
 from voicestack.onnx_export.published.bundle import export_bundle
 from voicestack.onnx_export.published.form import QUANTISED_BITS, Form
 from voicestack.onnx_export.published.random_checkpoint import NANO, write_random_checkpoint
+from voicestack.realtime.bench.machine import machine, versions
 from voicestack.runtime.published import PublishedBundle
 
 FRAMES_PER_S = 12.5
 HISTORIES_S = {"10 s": 10, "5 min": 300}
 SLOT, END = NANO["audio_assistant_slot_token_id"], NANO["audio_end_token_id"]
-
-
-def machine() -> dict[str, Any]:
-    """What it was measured on."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = names[0] if names else cpu
-    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-    about = {"cpu": cpu, "cores": os.cpu_count(), "load_average": load, "system": platform.system()}
-    return about | {"onnxruntime": version("onnxruntime")}
 
 
 def checkpoint(folder: Path) -> Path:
@@ -81,8 +67,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100, help="frames measured at each length")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args()
-    results: dict[str, Any] = {"machine": machine(), "threads": 1, "frames": options.frames}
-    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
+    results: dict[str, Any] = {"machine": machine(), "versions": versions(), "threads": 1, "frames": options.frames}
+    print(", ".join(f"{name} {value}" for about in ("machine", "versions") for name, value in results[about].items()))
     with tempfile.TemporaryDirectory() as folder:
         source = checkpoint(Path(folder) / "checkpoint")
         for form in ("float32", *QUANTISED_BITS):

