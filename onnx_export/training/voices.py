@@ -95,7 +95,7 @@ _RECIPES = (
         hours=20.0,
         analysis_steps=1200,
         synthesis_steps=1200,
-        generator_steps=1100,
+        generator_steps=1000,
         first_shard=1000,
         begins_with=FIRST_VOICE,
     ),

@@ -8,9 +8,9 @@ pytest.importorskip("torch")
 pytest.importorskip("tqdm")
 pytest.importorskip("soxr")
 
-from voicestack.onnx_export.training import bundle, keep  # noqa: E402
+from voicestack.onnx_export.training import bundle, keep, pitch  # noqa: E402
 from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
-from voicestack.runtime import Bundle, SamplingParams, Speaker, WarmUp  # noqa: E402
+from voicestack.runtime import Bundle, SamplingParams, Speaker, WarmUp, find_voice  # noqa: E402
 from voicestack.runtime.listener import LISTENER_FILE  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -39,6 +39,27 @@ def test_the_delay_voice_is_built_from_what_the_repository_keeps_and_speaks(tmp_
     assert max(depths) == 32
     assert 1.2 < len(pcm) / 24_000 < 4.5
     assert np.sqrt(np.mean(pcm**2)) > 0.01
+
+
+def test_the_second_voice_is_built_from_what_the_repository_keeps_and_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installed, it speaks higher than the voice that ships, and has an ear of its own."""
+    monkeypatch.setenv("VOICESTACK_VOICES", str(tmp_path / "voices"))
+    folder = WorkFolder(tmp_path / "work")
+    folder.name_voice("heart")
+    keep.restore(folder)
+    bundle.make(folder, install=True)
+    assert LISTENER_FILE in Bundle.load(find_voice("heart")).manifest.files
+    pitch_hz = {}
+    for name in ("joe", "heart"):
+        chunks = Speaker(Bundle.load(find_voice(name))).speak(
+            "Good morning, this is your assistant.", sampling=SamplingParams(seed=1)
+        )
+        pcm = np.concatenate([chunk.pcm for chunk in chunks])
+        assert 1.2 < len(pcm) / 24_000 < 4.5
+        pitch_hz[name] = float(np.nanmedian(pitch.track(pcm, 24_000, pitch.PitchSpan())))
+    assert pitch_hz["heart"] > 1.3 * pitch_hz["joe"]
 
 
 def test_the_float16_variant_is_another_voice_beside_the_one_that_ships(tmp_path: Path) -> None:
