@@ -11,12 +11,12 @@ from importlib.resources import files
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from voicestack.runtime.text.phones import MARKS
 
 from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, symbols_of
+from .teacher_graph import open_with_durations
 
 _FRAME_SAMPLES = 600
 _EARLY_S = 0.04
@@ -52,11 +52,7 @@ class Hibari:
         self._ids: dict[str, int] = json.loads((assets / "vocab.json").read_text("utf-8"))
         model = onnx.load_model_from_string((assets / "hibari.onnx").read_bytes())
         durations = next(node.input[0] for node in model.graph.node if node.op_type == "CumSum")
-        model.graph.output.append(onnx.helper.make_tensor_value_info(durations, onnx.TensorProto.INT64, None))
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        self._session = open_with_durations(model, durations, onnx.TensorProto.INT64)
 
     def speak(self, words: Sequence[SpokenWord], *, length_scale: float = 1.0) -> Speech:
         """Speak the words; longer `length_scale` is slower."""

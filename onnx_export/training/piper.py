@@ -10,13 +10,13 @@ from importlib.resources import files
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import soxr
 from numpy.typing import NDArray
 
 from voicestack.runtime.text.phones import MARKS
 
 from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, symbols_of
+from .teacher_graph import open_with_durations
 
 _TEACHER_RATE_HZ, _HOP_SAMPLES = 22_050, 256
 _GAIN = 0.9
@@ -43,10 +43,7 @@ class Piper:
         self._noise, self._duration_noise = noise, duration_noise
         model = onnx.load_model_from_string(path.read_bytes())
         self._durations = next(node.output[0] for node in model.graph.node if node.op_type == "Ceil")
-        model.graph.output.append(onnx.helper.make_tensor_value_info(self._durations, onnx.TensorProto.FLOAT, None))
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        self._session = open_with_durations(model, self._durations, onnx.TensorProto.FLOAT)
 
     def speak(self, words: Sequence[SpokenWord], *, length_scale: float = 1.0) -> Speech:
         """Speak the words; longer `length_scale` is slower."""
