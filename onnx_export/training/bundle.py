@@ -22,8 +22,8 @@ from . import model_card
 from .codec import synthesis_checkpoint
 from .generator import HeadKind, load_generator
 from .listener import graph_file
-from .paths import FIRST_VOICE, VOICE, WorkFolder
-from .voices import VoiceRecipe, recipe_of
+from .paths import FIRST_VOICE, LEXICON, VOICE, WorkFolder
+from .voices import LEXICON_SOURCE, LICENCE, SAMPLING, TEXT_SOURCES, VoiceRecipe, recipe_of
 
 Precision = Literal["int8", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -52,10 +52,10 @@ def make(
     generator_weights, codec_weights = numpy_weights(generator.graph_weights()), numpy_weights(codec_state["decoder"])
     facts = VoiceFacts(
         name=name,
-        sampling=recipe.sampling,
+        sampling=SAMPLING,
         frames_per_token=state["data"]["frames_per_token"],
         frames_slack=25.0,
-        licence=recipe.licence,
+        licence=LICENCE,
         provenance=_provenance(recipe, generator, state, codec_state),
         metrics={},
     )
@@ -68,7 +68,7 @@ def make(
         config,
         codec_weights,
         CodecConfig(),
-        recipe.lexicon,
+        LEXICON,
         facts,
         shared,
         listener if listener.exists() else None,
@@ -102,8 +102,8 @@ def _provenance(
     return {
         "speaker": recipe.speaker,
         "teacher": recipe.teacher,
-        "text": recipe.text,
-        "lexicon": recipe.lexicon_source,
+        "text": TEXT_SOURCES,
+        "lexicon": LEXICON_SOURCE,
         "data_hours": state["data"]["hours"],
         "generator_parameters": sum(parameter.numel() for parameter in generator.parameters()),
         "codec_decoder_parameters": sum(value.numel() for value in codec_state["decoder"].values()),

@@ -139,12 +139,13 @@ def _corpus_sentences(folder: WorkFolder, lexicon: Lexicon) -> list[str]:
         found = corpus.sentences(lexicon)
         random.Random(_SEED).shuffle(found)
         folder.sentences.write_text("\n".join(found) + "\n", "utf-8")
-    forbidden = {_key(text) for texts in held_out(folder).values() for text in texts}
+    forbidden = {letters_of(text) for texts in held_out(folder).values() for text in texts}
     lines = folder.sentences.read_text("utf-8").splitlines()
-    return [line for line in lines if _key(line) not in forbidden]
+    return [line for line in lines if letters_of(line) not in forbidden]
 
 
-def _key(text: str) -> str:
+def letters_of(text: str) -> str:
+    """What two texts have in common that differ in nothing but case, marks and spaces."""
     return re.sub(r"[^a-z]", "", text.lower())
 
 
@@ -152,9 +153,9 @@ def _speak_shard(teacher: Teacher, shard: int, sources: Sources) -> Iterator[Utt
     generator = random.Random(_SEED * 1000 + shard)
     ort.set_seed(_SEED + shard)
     texts = _first_texts if shard < _FIRST_DIALOGUE_SHARD else _dialogue_texts
-    forbidden = {_key(line) for line in EVERYDAY.read_text("utf-8").splitlines()}
+    forbidden = {letters_of(line) for line in EVERYDAY.read_text("utf-8").splitlines()}
     for text, words, length_scale in texts(generator, shard, sources):
-        if _key(text) not in forbidden:
+        if letters_of(text) not in forbidden:
             scale = length_scale()
             speech = teacher.speak(words, length_scale=scale)
             yield Utterance(text, [(w.text, w.phones, w.mark) for w in words], speech.onsets_s, scale, speech.pcm)

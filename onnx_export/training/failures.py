@@ -249,7 +249,7 @@ def _trained_on(folder: WorkFolder) -> Iterator[str]:
 
 
 def _key(text: str) -> str:
-    from .data import _key as letters_of
+    from .data import letters_of
 
     # As spoken: of "Call 555 0123" and "Call 555 0199" the letters alone are the same.
     return letters_of(spoken_form(text))

