@@ -22,7 +22,7 @@ from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon, TextFrontEnd, Word, spoken_form
 
 from .data import held_out
-from .evaluate import teacher_words
+from .evaluate import spoken_by
 from .judges import Recogniser, SpeakerJudge
 from .long_form_summary import MINUTES, Record, draw, summarise, table
 from .melody import loudness_db, silences, span_of
@@ -106,9 +106,8 @@ def _spoken(speaker: Speaker, texts: list[str]) -> Iterator[Passage]:
 
 def _spoken_by_teacher(folder: WorkFolder, passages: list[Passage]) -> list[Passage]:
     """The same sentences, each said by itself."""
-    teacher, lexicon = recipe_of(folder).speak(), Lexicon.load(LEXICON)
-    spoken = (teacher.speak(teacher_words(passage.text, lexicon)).pcm for passage in passages)
-    return [replace(own, pcm=pcm.astype(np.float32) / 32768.0) for own, pcm in zip(passages, spoken, strict=True)]
+    spoken = spoken_by(recipe_of(folder).speak(), [passage.text for passage in passages])
+    return [replace(own, pcm=pcm) for own, pcm in zip(passages, spoken, strict=True)]
 
 
 def _streamed(text: str) -> Iterable[str]:
