@@ -1,4 +1,4 @@
-"""All speech of the finished shards in memory, and random crops of it."""
+"""Speech of the finished shards in memory, and random crops of it."""
 
 import numpy as np
 import torch
@@ -8,10 +8,12 @@ from torch import Tensor
 from .paths import WorkFolder
 
 VALIDATION_SHARDS = 1
+_MOST_SHARDS = 200
+"""Some 22 hours, and 4 GB: a codec needs to have heard every sound, not every sentence."""
 
 
 class AudioPool:
-    """int16 utterances of the finished shards, but for those kept for validation."""
+    """int16 utterances of the first finished shards, but for those kept for validation."""
 
     def __init__(self, folder: WorkFolder) -> None:
         self._folder = folder
@@ -21,7 +23,7 @@ class AudioPool:
 
     def refresh(self) -> None:
         """Take in shards that were finished since the last call."""
-        for path in self._folder.shard_files()[VALIDATION_SHARDS:]:
+        for path in self._folder.shard_files()[VALIDATION_SHARDS:][:_MOST_SHARDS]:
             if path.stem not in self._shards:
                 with np.load(path.with_suffix(".npz")) as arrays:
                     self.utterances += np.split(arrays["pcm"], arrays["ends"][:-1])

@@ -27,7 +27,7 @@ class Batch:
 
 
 def collate_local(examples: list[Example], draws: np.random.Generator) -> Batch:
-    """A batch for a local head; a random part of the utterances carries its length."""
+    """A batch for a local head."""
     rows = written(examples, draws)
     text_ids, channel, stacks = _padded(rows)
     return _batch(text_ids, channel, stacks, stacks)

@@ -31,7 +31,10 @@ def draw(log_path: Path, picture: Path, title: str) -> None:
 
 
 def draw_layers(log_path: Path, picture: Path, codebook: int) -> None:
-    """Where the entropy of a stack is: validation NLL of a few layers over the steps, and of all over the depth."""
+    """Where the entropy of a stack is: validation NLL of a few layers over the steps, and of all over the depth.
+
+    Dotted beside it, where it was measured, that of speech trained on: what lies between was learned by heart.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -47,6 +50,8 @@ def draw_layers(log_path: Path, picture: Path, codebook: int) -> None:
     for place, layer in enumerate((1, 2, 3, 4, 8, 16, 32)):
         values = [record["validation_layers"][layer - 1] for record in validated]
         left.plot(steps, values, color=colours(place / 6.5), linewidth=1.4)
+        known = [record["known_layers"][layer - 1] if "known_layers" in record else math.nan for record in validated]
+        left.plot(steps, known, ":", color=colours(place / 6.5), linewidth=1.2)
         left.annotate(f" {layer}", (steps[-1], values[-1]), fontsize=8, va="center", color=colours(place / 6.5))
     left.set(title="by layer, while it learns", xlabel="step", ylabel="nats per code")
     for record, style in ((validated[0], ":"), (validated[-1], "-")):

@@ -17,6 +17,9 @@ _WHOLE_SHARDS, _POOL_SHARDS = 4, 12
 """A batch is drawn from so many shards, and from what is asked or exclaimed in so many: that is a fifth of what is
 said, and how it ends a small part of that."""
 
+_WITH_LENGTH_SHARE = 0.35
+"""Of the utterances at the usual rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -85,6 +88,10 @@ class Examples:
         """Utterances of the first shard, never trained on."""
         return next(iter(self._shards.values()))[:_VALIDATION_UTTERANCES]
 
+    def known(self) -> list[Example]:
+        """As many that are trained on, of the first shard that is: what they cost less has been learned by heart."""
+        return list(self._shards.values())[VALIDATION_SHARDS][:_VALIDATION_UTTERANCES]
+
     def batch(self, draws: np.random.Generator, rows: int) -> list[Example]:
         """Examples of similar length, about `rows` frames together."""
         names = list(self._shards)[VALIDATION_SHARDS:]
@@ -107,12 +114,15 @@ def _frames(examples: list[Example]) -> int:
 
 
 def written(examples: list[Example], draws: np.random.Generator, *, flush: int = 0) -> list[Rows]:
-    """The rows of each example; a random part of the utterances carries its length."""
+    """The rows of each example; a random part of those at the usual rate carries its length, and all others do.
+
+    So what is said without a length is said at the usual rate: no other is ever drawn by chance.
+    """
     rows: list[Rows] = []
     for example in examples:
         end_s = len(example.codes) * FRAME_S
         tokens, starts_s = timed_tokens(example.words, example.onsets_s, end_s, draws)
-        with_length = bool(draws.random() < (0.35 if example.length_scale == 1.0 else 0.85))
+        with_length = example.length_scale != 1.0 or bool(draws.random() < _WITH_LENGTH_SHARE)
         codes = example.codes.astype(np.int64)
         rows.append(serialise(tokens, starts_s, codes, with_length=with_length, flush=flush))
     return rows

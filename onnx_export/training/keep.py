@@ -2,7 +2,7 @@
 
 Each voice has a folder of its name, and what else belongs to it there is left alone.
 Half precision and no optimiser state: momenta are rebuilt within some tens of steps, the file is a sixth of the size.
-A listener is the graph it will be in a bundle, and kept as it is.
+A listener is the graph it will be in a bundle, and kept as it is; of an evaluation the summary is, for the model card.
 The work folder's own checkpoints hold everything.
 """
 
@@ -25,6 +25,7 @@ _PARTS = {
     "delay/delay.pt": ("model",),
 }
 _GRAPH = "listener/listener.onnx"
+_EVALUATION = "evaluate/evaluation.json"
 
 
 def keep(folder: WorkFolder, kept: Path = KEPT) -> None:
@@ -36,6 +37,9 @@ def keep(folder: WorkFolder, kept: Path = KEPT) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {}
     _copy(folder.root / _GRAPH, kept / Path(_GRAPH).name)
+    if (folder.root / _EVALUATION).exists():
+        summary = json.loads((folder.root / _EVALUATION).read_text("utf-8"))["summary"]
+        (kept / Path(_EVALUATION).name).write_text(json.dumps({"summary": summary}, indent=1) + "\n", "utf-8")
     for name, parts in _PARTS.items():
         target = kept / Path(name).name
         if not (folder.root / name).exists() or name == _superseded(folder):
@@ -52,8 +56,9 @@ def keep(folder: WorkFolder, kept: Path = KEPT) -> None:
 def restore(folder: WorkFolder, kept: Path = KEPT) -> None:
     """Put the kept weights of its voice into a work folder that has none of its own."""
     kept /= folder.voice_name
-    if not (folder.root / _GRAPH).exists():
-        _copy(kept / Path(_GRAPH).name, folder.root / _GRAPH)
+    for name in (_GRAPH, _EVALUATION):
+        if not (folder.root / name).exists():
+            _copy(kept / Path(name).name, folder.root / name)
     facts = _facts(kept)
     for name in _PARTS:
         target = folder.root / name

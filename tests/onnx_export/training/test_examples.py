@@ -3,13 +3,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from voicestack.onnx_export.training.examples import Example, Examples  # noqa: E402
+from voicestack.onnx_export.training.examples import Example, Examples, written  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 
-def utterance(mark: str, frames: int) -> Example:
-    return Example([("so", ("S", "OW1"), mark)], [0.0, 0.1, 0.2], 1.0, np.zeros((frames, 32), np.int16))
+def utterance(mark: str, frames: int, length_scale: float = 1.0) -> Example:
+    return Example([("so", ("S", "OW1"), mark)], [0.0, 0.1, 0.2], length_scale, np.zeros((frames, 32), np.int16))
 
 
 def test_questions_are_drawn_more_often_than_they_are_said() -> None:
@@ -29,7 +29,19 @@ def test_questions_are_drawn_more_often_than_they_are_said() -> None:
 
 
 def test_the_first_shard_is_never_trained_on() -> None:
-    """It is for validation."""
+    """It is for validation; beside it stand utterances that are trained on."""
     examples = object.__new__(Examples)
     examples._shards = {"0": [utterance(".", 10)] * 100, "1": [utterance(".", 20)] * 100}
     assert {len(example.codes) for example in examples.batch(np.random.default_rng(0), 500)} == {20}
+    assert {len(example.codes) for example in examples.validation()} == {10}
+    assert {len(example.codes) for example in examples.known()} == {20}
+
+
+def test_what_is_said_at_another_rate_carries_its_length() -> None:
+    """All of it, of the rest a third: without a length nothing but the usual rate is ever learned."""
+    shares = {}
+    for length_scale in (1.0, 0.8, 1.3):
+        rows = written([utterance(".", 12, length_scale)] * 400, np.random.default_rng(0))
+        shares[length_scale] = np.mean([row.text_ids[0, 2] > 0 for row in rows])
+    assert 0.25 < shares.pop(1.0) < 0.45
+    assert set(shares.values()) == {1.0}

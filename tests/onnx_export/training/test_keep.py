@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,14 @@ def test_a_listener_is_kept_as_it_is(tmp_path: Path) -> None:
     graph_file(new).write_bytes(b"hears better")
     restore(new, kept)
     assert graph_file(new).read_bytes() == b"hears better"
+
+
+def test_the_summary_of_an_evaluation_is_kept_with_the_weights(tmp_path: Path) -> None:
+    """So a bundle made of kept weights can say how it was judged; the single sentences are left out."""
+    old, new, kept = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "new"), tmp_path / "kept"
+    judged = {"summary": {"sentences": 2}, "sentences": [{"heard": "so"}, {"heard": "well"}]}
+    (old.stage("evaluate") / "evaluation.json").write_text(json.dumps(judged), "utf-8")
+    keep(old, kept)
+    restore(new, kept)
+    restored = json.loads((new.root / "evaluate" / "evaluation.json").read_text("utf-8"))
+    assert restored == {"summary": {"sentences": 2}}
