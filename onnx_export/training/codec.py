@@ -24,7 +24,7 @@ from .inherit import inherited
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
 from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
-from .voices import recipe_of
+from .voices import SAMPLING, recipe_of
 
 _SEED = 1
 _INHERITED_PEAK = 0.5
@@ -72,15 +72,16 @@ def load_synthesis(folder: WorkFolder) -> CodecDecoder:
 
 
 def drop_depths(vectors: Tensor, generator: torch.Generator) -> Tensor:
-    """Quantiser dropout: half the clips at full depth, a quarter at one uniform depth, a quarter at a depth ramp.
+    """Quantiser dropout: half the clips as deep as voices speak, a fifth in full, the rest at any depth or depth ramp.
 
     vectors: float32 [B, frames, n_vq, latent] -> latent float32 [B, frames, latent].
     """
     batch, frames, n_vq, _ = vectors.shape
     draw = torch.rand(batch, generator=generator)
     ends = torch.randint(1, n_vq + 1, (batch, 2), generator=generator)
-    ends[draw < 0.75, 1] = ends[draw < 0.75, 0]
-    ends[draw < 0.5] = n_vq
+    ends[draw < 0.85, 1] = ends[draw < 0.85, 0]
+    ends[draw < 0.7] = min(SAMPLING.depth, n_vq)
+    ends[draw < 0.2] = n_vq
     ramp = torch.linspace(0, 1, frames)
     depths = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * ramp
     kept = torch.arange(n_vq) < depths.round()[..., None]

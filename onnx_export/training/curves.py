@@ -33,7 +33,7 @@ def draw(log_path: Path, picture: Path, title: str) -> None:
 def draw_layers(log_path: Path, picture: Path, codebook: int) -> None:
     """Where the entropy of a stack is: validation NLL of a few layers over the steps, and of all over the depth.
 
-    Dotted beside it, where it was measured, that of speech trained on: what lies between was learned by heart.
+    Dotted beside it, where it was measured, that of speech trained on: when the two part, it is learned by heart.
     """
     import matplotlib
 

@@ -89,7 +89,7 @@ class Examples:
         return next(iter(self._shards.values()))[:_VALIDATION_UTTERANCES]
 
     def known(self) -> list[Example]:
-        """As many that are trained on, of the first shard that is: what they cost less has been learned by heart."""
+        """As many that are trained on, of the first shard that is."""
         return list(self._shards.values())[VALIDATION_SHARDS][:_VALIDATION_UTTERANCES]
 
     def batch(self, draws: np.random.Generator, rows: int) -> list[Example]:

@@ -141,7 +141,7 @@ def _regression(model: Generator, hidden: Tensor, stacks: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _validate(model: Generator, recipe: _Recipe, examples: Examples) -> dict[str, Any]:
-    """NLL of speech that is never trained on, and, alike, of speech that is: the gap is what was learned by heart."""
+    """NLL of speech that is never trained on, and of speech that is: what is learned by heart parts them."""
     costs: dict[str, Any] = {}
     for name, chosen in (("validation", examples.validation()), ("known", examples.known())):
         batch = recipe.collate(chosen, np.random.default_rng(0))
