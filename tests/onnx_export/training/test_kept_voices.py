@@ -12,6 +12,7 @@ from voicestack.onnx_export.training import bundle, keep, pitch  # noqa: E402
 from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
 from voicestack.runtime import Bundle, SamplingParams, Speaker, WarmUp, find_voice  # noqa: E402
 from voicestack.runtime.listener import LISTENER_FILE  # noqa: E402
+from voicestack.runtime.names import WEIGHTS_FILE  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
@@ -63,9 +64,16 @@ def test_the_second_voice_is_built_from_what_the_repository_keeps_and_is_found_b
 
 
 def test_the_float16_variant_is_another_voice_beside_the_one_that_ships(tmp_path: Path) -> None:
-    """Each precision has a name of its own, so that both can be installed; only int8 says how it was rounded."""
+    """Each precision has a name of its own, so that both can be installed; only int8 says how it was rounded.
+
+    That is the voice that ships, to the byte, so it says how it was judged as well.
+    """
     folder = WorkFolder(tmp_path / "work")
     keep.restore(folder)
     made = [Bundle.load(bundle.make(folder, tmp_path / kind, precision=kind)) for kind in bundle.PRECISIONS]
     assert [voice.manifest.name for voice in made] == ["joe", "joe-float16"]
     assert ["quantisation" in voice.manifest.provenance for voice in made] == [True, False]
+    ships = Bundle.load(find_voice("joe")).manifest
+    assert made[0].manifest.files[WEIGHTS_FILE] == ships.files[WEIGHTS_FILE]
+    assert made[0].manifest.metrics == ships.metrics
+    assert not made[1].manifest.metrics
