@@ -45,13 +45,15 @@ def test_the_delay_voice_is_built_from_what_the_repository_keeps_and_speaks(tmp_
 def test_the_second_voice_is_built_from_what_the_repository_keeps_and_is_found_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Installed, it speaks higher than the voice that ships, and has an ear of its own."""
+    """Installed, it speaks higher than the voice that ships, has an ear of its own, and says how it was judged."""
     monkeypatch.setenv("VOICESTACK_VOICES", str(tmp_path / "voices"))
     folder = WorkFolder(tmp_path / "work")
     folder.name_voice("heart")
     keep.restore(folder)
     bundle.make(folder, install=True)
-    assert LISTENER_FILE in Bundle.load(find_voice("heart")).manifest.files
+    installed = Bundle.load(find_voice("heart"))
+    assert LISTENER_FILE in installed.manifest.files
+    assert installed.manifest.metrics["sentences"] == 200
     pitch_hz = {}
     for name in ("joe", "heart"):
         chunks = Speaker(Bundle.load(find_voice(name))).speak(
