@@ -8,9 +8,9 @@ _BAD_AT = """\
 - {speaker}; other languages are read as if they were English.
 - Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
 - The codec makes up the phase, so the voice is a little hoarse, and the low ends of statements lose their pitch.
-- How a sentence ends is known half a second ahead. Questions rise at their end, but a sentence with an exclamation mark
-  is not said higher from its beginning on, and pitch within a sentence follows the teacher's loosely.
-- Rare words and names come out wrong more often than common ones.
+- How a sentence ends is known half a second ahead: a question or an exclamation is told by its end alone, and is not
+  said higher from its beginning on. Pitch within a sentence follows the teacher's loosely.
+- Rare words and names come out wrong more often than common ones, and short sentences are less like the teacher.
 - Speech of more than 20 s without a break was not in the training data; the front end divides it from 12 s on."""
 
 
