@@ -80,7 +80,7 @@ def drop_depths(vectors: Tensor, generator: torch.Generator) -> Tensor:
     draw = torch.rand(batch, generator=generator)
     ends = torch.randint(1, n_vq + 1, (batch, 2), generator=generator)
     ends[draw < 0.85, 1] = ends[draw < 0.85, 0]
-    ends[draw < 0.7] = min(SAMPLING.depth, n_vq)
+    ends[draw < 0.7] = SAMPLING.depth
     ends[draw < 0.2] = n_vq
     ramp = torch.linspace(0, 1, frames)
     depths = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * ramp

@@ -37,8 +37,9 @@ def keep(folder: WorkFolder, kept: Path = KEPT) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {}
     _copy(folder.root / _GRAPH, kept / Path(_GRAPH).name)
-    if (folder.root / _EVALUATION).exists():
-        summary = json.loads((folder.root / _EVALUATION).read_text("utf-8"))["summary"]
+    evaluation = folder.root / _EVALUATION
+    if evaluation.exists():
+        summary = json.loads(evaluation.read_text("utf-8"))["summary"]
         (kept / Path(_EVALUATION).name).write_text(json.dumps({"summary": summary}, indent=1) + "\n", "utf-8")
     for name, parts in _PARTS.items():
         target = kept / Path(name).name
