@@ -162,8 +162,9 @@ class RemoteSession:
 
     async def interrupt(self, *, finish_word: bool = False) -> Heard:
         """Stop speaking, at once or behind the word that sounds now; returns what was heard."""
+        playout = self._playout
         if self._utterance is not None:
-            await self._tell(type="played", utterance=self._utterance, seconds=self._playout.played_s(self._clock()))
+            await self._tell(type="played", utterance=self._utterance, seconds=playout.played_s(self._clock()))
         waiting = Interruption(asyncio.get_running_loop().create_future(), finish_word)
         self._interruptions.append(waiting)
         self._said = False
@@ -176,7 +177,10 @@ class RemoteSession:
                 self._interruptions.remove(waiting)
             waiting.answer.cancel()
             raise
-        return await waiting.answer
+        heard = await waiting.answer
+        # What its listener still holds is not played any more.
+        playout.report(heard.played_s)
+        return heard
 
     def heard(self) -> Heard:
         """What has been heard of the utterance by now, or of the last one."""

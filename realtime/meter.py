@@ -92,7 +92,7 @@ class Meter:
             self._underruns += 1
             self._underrun_s += gap_s
         begins_s = max(self._dry_at_s, arrived_s)
-        self._onset.add(mono(pcm))
+        self._onset.add(pcm)
         if self._onset_heard_s is None and self._onset.onset_sample is not None:
             # The detector decides up to 50 ms late, so the onset may lie in an earlier chunk than this one.
             self._onset_heard_s = begins_s + (self._onset.onset_sample - self._samples) / self._rate

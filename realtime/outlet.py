@@ -67,13 +67,14 @@ class Outlet:
         self.queued_s = 0.0
 
     def cut(self, end_s: float) -> None:
-        """Keep only what lies before a second of the utterance, faded out there."""
+        """Keep only what lies before a second of the utterance, faded out there, or where what was made breaks off."""
         kept = deque[Chunk]()
-        for chunk in self._chunks:
+        for left, chunk in zip(range(len(self._chunks) - 1, -1, -1), self._chunks, strict=True):
             samples = round((end_s - chunk.start_s) * self.rate)
             if samples > 0:
                 words = tuple(word for word in chunk.words if word.start_s < end_s)
-                pcm = faded(chunk.pcm[:samples], self.rate) if samples < len(chunk.pcm) else chunk.pcm
+                breaks_off = samples < len(chunk.pcm) or (not left and self.ending is None)
+                pcm = faded(chunk.pcm[:samples], self.rate) if breaks_off else chunk.pcm
                 kept.append(replace(chunk, pcm=pcm, words=words))
         self._chunks = kept
         self.queued_s = sum(len(chunk.pcm) for chunk in kept) / self.rate

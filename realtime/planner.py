@@ -110,7 +110,7 @@ class Planner:
         weight = 1 - math.exp(-passed_s / _BUSY_MEMORY_S)
         self._busy += weight * (seconds / passed_s - self._busy)
         self._noted_s = now_s
-        speaking = [track.depth for track in self.tracks.values() if not (track.ended or track.parked)]
+        speaking = [track.depth for track in self.tracks.values() if track.moving]
         if len(speaking) >= self.config.call_rows:
             strain = self._busy / max(self._load(speaking), 1e-6)
             weight = 1 - math.exp(-passed_s / _STRAIN_MEMORY_S)
@@ -198,7 +198,7 @@ class Planner:
     def _shed(self, now_s: float, model: CostModel) -> None:
         """Make all shallower when some are late, and deeper when there is time."""
         config = self.config
-        speaking = [track for track in self.tracks.values() if not (track.ended or track.parked)]
+        speaking = [track for track in self.tracks.values() if track.moving]
         if config.shedding and speaking:
             wanted = max(track.wanted_depth for track in speaking)
             level, passed_s = min(self._level, wanted), now_s - self._changed_s

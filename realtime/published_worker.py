@@ -126,9 +126,9 @@ class PublishedWorker:
     def work(self, order: Order, meter: CostMeter) -> Report:
         """Do a round."""
         report, entered_s, ort_before_s = Report(), time.perf_counter(), self._ensemble.busy_s
-        self._take(order)
+        report.results = list(self._take(order))
         began_s = time.perf_counter()
-        report.results = list(self._prefill(order, report, meter))
+        report.results += self._prefill(order, report, meter)
         report.results += self._step(order)
         if order.step:
             times = self._ensemble.times
@@ -139,8 +139,8 @@ class PublishedWorker:
         report.ort_s = self._ensemble.busy_s - ort_before_s
         return report
 
-    def _take(self, order: Order) -> None:
-        """All of an order that costs next to nothing."""
+    def _take(self, order: Order) -> Iterator[Result]:
+        """All of an order that costs next to nothing; results only of those whose text cannot be spoken."""
         for key, seconds in order.heard:
             for newest, speech in self._newest.values():
                 if newest == key:
@@ -161,10 +161,16 @@ class PublishedWorker:
         pieces: dict[int, list[str]] = {}
         for key, text in order.text:
             pieces.setdefault(key, []).append(text)
-        for key, texts in pieces.items():
-            self._speeches[key].push("".join(texts))
-        for key in order.finish:
-            self._speeches[key].finish()
+        for key in dict.fromkeys((*pieces, *order.finish)):
+            speech = self._speeches[key]
+            try:
+                if key in pieces:
+                    speech.push("".join(pieces[key]))
+                if key in order.finish:
+                    speech.finish()
+            except Exception as error:
+                self._ensemble.release(self._speeches.pop(key))
+                yield Result(key, Advance.FAILED, error=error)
 
     def _prefill(self, order: Order, report: Report, meter: CostMeter) -> Iterator[Result]:
         """Feed the rows that are due; results only of what fails at it."""

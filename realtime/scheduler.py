@@ -253,6 +253,7 @@ class Scheduler:
                 self.heard(key, math.inf)
                 self.end(key, Ending.STARVED)
             elif since_s is not None and now_s - since_s >= self._limits.full_s:
+                self.heard(key, live.delivered_samples / live.outlet.rate - live.outlet.queued_s)
                 self.end(key, Ending.ABANDONED)
 
     def _account(self, order: Order, report: Report) -> None:

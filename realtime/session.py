@@ -93,7 +93,8 @@ class Session:
             raise StateError("push_text() needs a session that was let in; use it by `async with`")
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise InputError(f"text must be a string, got {type(text).__name__}")
-        if self._outlet is not None and self._outlet.error is not None and not self._outlet.over:
+        # What failed is told to who reads it; until then nothing new begins that would hide it.
+        if self._outlet is not None and self._outlet.error is not None and (self._unread or not self._outlet.over):
             raise self._outlet.error
         begins = self._outlet is None or self._outlet.ending is not None
         characters = len(text) + (0 if begins else self._characters)
@@ -229,7 +230,9 @@ class Session:
                 self._scheduler.taken(key)
                 yield chunk
         finally:
-            # Whoever leaves early wants no more of it.
+            # Whoever leaves early wants no more of it; what was heard by then is what a conversation remembers.
+            if not outlet.over:
+                self._scheduler.heard(key, playout.played_s(self._clock()))
             self._scheduler.end(key, Ending.ABANDONED)
             outlet.drop()
             if key == self._key:

@@ -47,6 +47,11 @@ class Track:
         """Whether nothing of it is left to be made."""
         return self.ended and not self.pending
 
+    @property
+    def moving(self) -> bool:
+        """Whether it takes the engine's time: frames will follow as they are heard."""
+        return not (self.ended or self.parked or self.full)
+
     def due(self, chunk_frames: int) -> bool:
         """Whether what is pending is to be decoded: a whole chunk, or all there is for now."""
         return self.pending >= chunk_frames or (self.pending > 0 and (self.ended or self.parked))

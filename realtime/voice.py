@@ -8,9 +8,7 @@ async with Voice.load() as voice, voice.session() as session:
 """
 
 import asyncio
-import gc
 import math
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,11 +31,11 @@ from .orders import OpenWorker, StackShape, UtteranceSpec, Worker
 from .planner import PlannerConfig
 from .scheduler import Limits, Scheduler
 from .session import Session
+from .steady_process import steady_process
 
 if TYPE_CHECKING:
     from voicestack.runtime.published import PublishedManner, PublishedVoice
 
-_SWITCH_S = 0.001
 _RETRY_S = 1.0
 """The least hint when to come again, and the one while nothing is known of how long sessions last."""
 
@@ -119,12 +117,7 @@ class Voice:
             executor.shutdown(wait=not isinstance(error, asyncio.CancelledError), cancel_futures=True)
             raise
         self._stack.callback(executor.shutdown)
-        # What is loaded now stays; a full collection that looked it through would stall everybody for 20 ms and more.
-        gc.collect()
-        gc.freeze()
-        # The worker's Python may hold the event loop up for so long; the interpreter's own 5 ms would be heard of.
-        self._stack.callback(sys.setswitchinterval, sys.getswitchinterval())
-        sys.setswitchinterval(_SWITCH_S)
+        self._stack.enter_context(steady_process())
         scheduler = Scheduler(
             worker, executor, meter, self.metrics, self._clock, self.config.planner, self.config.limits
         )
@@ -148,7 +141,7 @@ class Voice:
             await session.aclose()
         # Closed without what the body raised: the task group would wrap that, and it is none of its business.
         await self._stack.aclose()
-        self._scheduler = None
+        self._worker = self._scheduler = self._executor = None
 
     @property
     def sample_rate_hz(self) -> int:

@@ -6,7 +6,7 @@ from .codec import Codec, CodecState
 from .cued_feed import CuedFeed, WordCue
 from .doubt import Doubt, Reason
 from .engine import Engine
-from .ensemble import Advance, Advanced, Ensemble, Utterance
+from .ensemble import Ensemble
 from .errors import BundleError, CapacityError, InputError, StateError, VoicestackError
 from .history import HistoryPolicy
 from .lead_in import FIRST_SOUND_S
@@ -15,6 +15,7 @@ from .sampling import SamplingParams
 from .speaker import Speaker
 from .step_result import Event, StepResult
 from .stream import Stream, StreamSpec
+from .utterance import Advance, Advanced, Utterance
 from .voice_folders import default_voice_path, find_voice, installed_voices, voices_folder
 from .warm_up import WarmUp
 

@@ -3,7 +3,7 @@
 All that is remembered between pieces is an explicit `CodecState`, so streams may share a call, be copied or dropped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,8 +54,8 @@ class Codec:
     def decode(self, pieces: Sequence[tuple[CodecState, IntArray]]) -> list[FloatArray]:
         """Decode the next frames of some streams, each once: (state, codes [F, depth]) -> its samples.
 
-        Any depth from 1 to n_vq will do; F may differ, equal ones share a call. The states are updated. InputError
-        when a state comes twice or codes cannot be; then nothing is decoded.
+        Any depth from 1 to n_vq will do; F may differ, equal ones share a call. The states are updated, unless it
+        raises: then nothing is decoded. InputError when a state comes twice or codes cannot be.
         """
         if len({id(state) for state, _ in pieces}) < len(pieces):
             raise InputError("a codec state came twice in one call; give all frames of a stream as one piece")
@@ -66,13 +66,15 @@ class Codec:
         for place, (_, codes) in enumerate(pieces):
             if len(codes):
                 groups.setdefault(len(codes), []).append(place)
+        made: list[tuple[list[int], Mapping[str, Array]]] = []
         for frames, places in groups.items():
-            states = [pieces[place][0] for place in places]
             batch = np.full((len(places), frames, self._n_vq), self._null, np.int64)
             for row, place in enumerate(places):
                 codes = pieces[place][1]
                 batch[row, :, : codes.shape[1]] = codes
-            for place, sound in zip(places, self._run(states, batch), strict=True):
+            made.append((places, self._run([pieces[place][0] for place in places], batch)))
+        for places, outputs in made:
+            for place, sound in zip(places, self._note([pieces[p][0] for p in places], outputs), strict=True):
                 sounds[place] = sound
         return sounds
 
@@ -111,8 +113,8 @@ class Codec:
         if codes.size and not 0 <= codes.min() <= codes.max() <= self._null:
             raise InputError(f"codes must be from 0 to {self._null}, got {codes.min()} to {codes.max()}")
 
-    def _run(self, states: Sequence[CodecState], codes: IntArray) -> list[FloatArray]:
-        """Decode codes [B, F, n_vq] of B streams in one call; returns the samples of each."""
+    def _run(self, states: Sequence[CodecState], codes: IntArray) -> Mapping[str, Array]:
+        """Decode codes [B, F, n_vq] of B streams in one call; returns the graph's outputs, and changes nothing."""
         inputs: dict[str, Array] = {names.CODES: codes}
         for spec in self._spec.states:
             parts = [state.tensors[spec.name] for state in states]
@@ -124,6 +126,10 @@ class Codec:
                 f"{self._session.path}: {made} samples for {codes.shape[1]} frames, where {expected} follow from "
                 f"{names.MANIFEST_FILE} fields sample_rate_hz and frame_rate_hz; {REMEDY}"
             )
+        return outputs
+
+    def _note(self, states: Sequence[CodecState], outputs: Mapping[str, Array]) -> list[FloatArray]:
+        """Write into the states what a call has made; returns the samples of each."""
         sounds: list[FloatArray] = []
         for row, state in enumerate(states):
             for spec in self._spec.states:

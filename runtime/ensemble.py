@@ -5,14 +5,14 @@ This is what a scheduler drives. It is synchronous, used by one thread, and neve
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from .bundle import Bundle
 from .checks import whole
 from .chunk import Chunk
-from .codec import Codec
+from .codec import Codec, CodecState, FloatArray, IntArray
 from .engine import Engine
+from .errors import CapacityError, InputError
 from .guard import longest_sentence
 from .lead_in import LeadIn
 from .listener import Listener
@@ -24,80 +24,8 @@ from .step_result import Event, StepResult
 from .stream import Stream, StreamSpec, require_depth
 from .text.frontend import TextFrontEnd
 from .text_queue import TextQueue
+from .utterance import Advance, Advanced, StepTimes, Utterance
 from .warm_up import WarmUp
-
-
-class Advance(StrEnum):
-    """What a step did to an utterance: went on, found no text, came to its end, or failed."""
-
-    SPOKEN = "spoken"
-    PARKED = "parked"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Advanced:
-    """The step of one utterance. frames: how many were made; pending: how many are not decoded; chunk: what was."""
-
-    utterance: "Utterance"
-    advance: Advance
-    frames: int = 0
-    pending: int = 0
-    chunk: Chunk | None = None
-    error: Exception | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Utterance:
-    """One utterance, made by `Ensemble.begin`: push its text, finish it, and step it until it is DONE or FAILED.
-
-    `depth` is how many layers its next frames have; it may be changed between steps to another head's depth.
-    `rate` is how fast it speaks, None for as the voice does by itself; `rest` the pause it is in.
-    """
-
-    spec: StreamSpec
-    depth: int
-    warm_up: WarmUp | None
-    text: TextQueue
-    progress: Progress
-    rate: float | None = None
-    rest: Rest | None = None
-    stream: Stream | None = None
-    sound: SentenceSound | None = None
-    sentences: int = 0
-    done: bool = False
-    parked_at_s: float | None = None
-
-    @property
-    def row(self) -> int:
-        """Its place in the engine's memory, -1 for none; neighbours share calls."""
-        return -1 if self.stream is None or self.stream.row is None else self.stream.row
-
-    def push(self, text: str) -> None:
-        """Say more; ValueError after `finish`."""
-        self.text.push(text)
-
-    def finish(self) -> None:
-        """Say that the text is complete."""
-        self.text.finish()
-
-    def play(self, depth: int | None) -> None:
-        """Have only so many layers of each frame heard from the next one on, however many are made; None for all."""
-        self.progress.played_depth = depth
-
-
-@dataclass(frozen=True, slots=True)
-class StepTimes:
-    """Seconds that the last `step` spent in the engine and in the codec, and how many frames it decoded.
-
-    stepped: how many utterances took part; the others were out of text, or silent.
-    """
-
-    engine_s: float = 0.0
-    codec_s: float = 0.0
-    decoded: int = 0
-    stepped: int = 0
 
 
 class Ensemble:
@@ -115,7 +43,8 @@ class Ensemble:
     @property
     def busy_s(self) -> float:
         """Seconds spent inside ONNX Runtime so far."""
-        return sum(self._engine.busy_s) + self._studio.codec.busy_s
+        listener_s = 0.0 if self._studio.listener is None else self._studio.listener.busy_s
+        return sum(self._engine.busy_s) + self._studio.codec.busy_s + listener_s
 
     def deep_enough(self, depth: int) -> int:
         """The fewest layers that can be made and hold `depth` to be heard; InputError when no head makes so many."""
@@ -135,9 +64,11 @@ class Ensemble:
     def step(self, chosen: Sequence[tuple[Utterance, int]]) -> list[Advanced]:
         """Advance some utterances by a frame each, and decode of each whole chunks of its number of frames.
 
-        What ends, or parks, is decoded to its end. One that fails does not touch the others.
+        What ends, or parks, is decoded to its end; that it parks is told by its `Advance`, not by its chunk. One that
+        fails does not touch the others, and what was made of it is still given out.
         """
-        outcomes = {utterance: self._prepare(utterance) for utterance, _ in chosen}
+        errors: dict[Utterance, Exception] = {}
+        outcomes = {utterance: self._prepared(utterance, errors) for utterance, _ in chosen}
         by_stream = {u.stream: u for u, advance in outcomes.items() if advance is Advance.SPOKEN and u.stream}
         began_s = self._studio.clock()
         results = {by_stream[result.stream]: result for result in self._engine.step(list(by_stream))}
@@ -146,14 +77,16 @@ class Ensemble:
             self._studio.pace.step.note(engine_s)
         for utterance, result in results.items():
             _sound(utterance).take(result)
+            if result.error is not None:
+                errors[utterance] = result.error
         began_s = self._studio.clock()
-        chunks = self._decode(chosen, outcomes)
+        chunks = self._decode(chosen, outcomes, results, errors)
         codec_s = self._studio.clock() - began_s
         self.times = StepTimes(engine_s, codec_s, sum(len(chunk.depths) for chunk in chunks.values()), len(results))
         for utterance, wanted in chosen:
             if utterance.rest is not None and not utterance.done:
                 chunks[utterance] = utterance.rest.chunk(wanted)
-        return [self._advanced(u, outcomes[u], results.get(u), chunks.get(u)) for u, _ in chosen]
+        return [self._advanced(u, outcomes[u], results.get(u), chunks.get(u), errors.get(u)) for u, _ in chosen]
 
     def take_memory(self) -> None:
         """Have the memory of all slots now, some megabytes each, rather than page by page as streams grow."""
@@ -174,6 +107,19 @@ class Ensemble:
     def maintain(self) -> bool:
         """Age one block of one utterance's history; whether there is more to do."""
         return self._engine.maintain()
+
+    def _prepared(self, utterance: Utterance, errors: dict[Utterance, Exception]) -> Advance:
+        """What `_prepare` tells; FAILED when its text, or the stream it asks for, breaks it off."""
+        try:
+            return self._prepare(utterance)
+        except (CapacityError, InputError):
+            # It is not the utterance that is wrong, but who asks for too many of them, or for a depth there is not.
+            raise
+        except Exception as error:
+            errors[utterance] = error
+            if utterance.stream is not None:
+                utterance.stream.done = True
+            return Advance.FAILED
 
     def _prepare(self, utterance: Utterance) -> Advance:
         """Give an utterance what it needs for a step: a stream, its depth, and text."""
@@ -228,32 +174,57 @@ class Ensemble:
         return stream
 
     def _decode(
-        self, chosen: Sequence[tuple[Utterance, int]], outcomes: Mapping[Utterance, Advance]
+        self,
+        chosen: Sequence[tuple[Utterance, int]],
+        outcomes: Mapping[Utterance, Advance],
+        results: Mapping[Utterance, StepResult],
+        errors: dict[Utterance, Exception],
     ) -> dict[Utterance, Chunk]:
-        """Decode in one batch what is due of each."""
+        """What is due of each, wrapped; of one that cannot be decoded the error."""
         counts: dict[Utterance, int] = {}
         for utterance, wanted in chosen:
             if utterance.sound is not None:
                 counts[utterance] = utterance.sound.due(wanted, parked=outcomes[utterance] is Advance.PARKED)
         pieces = {utterance: _sound(utterance).piece(count) for utterance, count in counts.items() if count}
-        pcm = dict(zip(pieces, self._studio.codec.decode(list(pieces.values())), strict=True))
+        pcm = self._sounds(pieces, errors)
         chunks: dict[Utterance, Chunk] = {}
         for utterance in counts:
             ended = utterance.stream is not None and utterance.stream.done
-            if ended or utterance in pcm:
-                event = Event.ENDED if ended else Event.SPOKEN
+            if utterance in pcm or (ended and utterance not in pieces):
+                event = _told(results.get(utterance)) if ended else Event.SPOKEN
                 chunks[utterance] = _sound(utterance).wrapped(pcm.get(utterance), event)
         return chunks
 
+    def _sounds(
+        self, pieces: Mapping[Utterance, tuple[CodecState, IntArray]], errors: dict[Utterance, Exception]
+    ) -> dict[Utterance, FloatArray]:
+        """The sound of all pieces, in one call; when that breaks off, each is tried alone, and only some fail."""
+        decode = self._studio.codec.decode
+        try:
+            return dict(zip(pieces, decode(list(pieces.values())), strict=True))
+        except Exception:
+            sounds: dict[Utterance, FloatArray] = {}
+        for utterance, piece in pieces.items():
+            try:
+                (sounds[utterance],) = decode([piece])
+            except Exception as error:
+                errors.setdefault(utterance, error)
+        return sounds
+
     def _advanced(
-        self, utterance: Utterance, advance: Advance, result: StepResult | None, chunk: Chunk | None
+        self,
+        utterance: Utterance,
+        advance: Advance,
+        result: StepResult | None,
+        chunk: Chunk | None,
+        error: Exception | None,
     ) -> Advanced:
         """What became of an utterance; at the end of a sentence its stream is given back."""
         frames = int(result is not None and result.event is Event.SPOKEN)
         stream = utterance.stream
-        if result is not None and result.event is Event.FAILED:
+        if error is not None:
             self.release(utterance)
-            return Advanced(utterance, Advance.FAILED, error=result.error)
+            return Advanced(utterance, Advance.FAILED, chunk=chunk, error=error)
         if stream is not None and stream.done:
             self._engine.release(stream)
             utterance.text.take_back(stream.feed)
@@ -263,6 +234,11 @@ class Ensemble:
         utterance.done = advance is Advance.DONE
         pending = len(utterance.sound.waiting) if utterance.sound is not None else 0
         return Advanced(utterance, advance, frames, pending, chunk)
+
+
+def _told(last: StepResult | None) -> Event:
+    """What the last chunk of a stream tells, given its last step: how it ended, or nothing when it failed."""
+    return last.event if last is not None and last.event in (Event.ENDED, Event.CAPPED) else Event.SPOKEN
 
 
 def _sound(utterance: Utterance) -> SentenceSound:

@@ -53,7 +53,10 @@ class HistoryRows:
     def begin(
         cls, policy: HistoryPolicy, depth: int, frame_rate_hz: float, capacity: int, null_code: int, n_vq: int
     ) -> "HistoryRows":
-        """For a stream whose frames have `depth` layers; a band that would take none of them away is no band."""
+        """For a stream whose frames have `depth` layers; a band that would take none of them away is no band.
+
+        The newest band is as deep as the policy says: the stream may be made deeper while it speaks.
+        """
         bands: list[tuple[float, int]] = []
         for edge, (_, deepest) in zip(policy.edges(frame_rate_hz), policy.bands, strict=True):
             if bands and min(depth, deepest) == bands[-1][1]:
@@ -61,7 +64,7 @@ class HistoryRows:
             bands.append((edge, min(depth, deepest)))
         return cls(
             edges=tuple(edge for edge, _ in bands),
-            depths=tuple(kept for _, kept in bands),
+            depths=(policy.bands[0][1], *(kept for _, kept in bands[1:])),
             null_code=null_code,
             # Pages of a zero array cost no memory until they are written.
             text_ids=np.zeros((capacity, names.TEXT_IDS), np.int16),

@@ -54,6 +54,11 @@ class Listener:
         check_session(session, _SIGNATURE, path)
         return cls(session)
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds spent inside ONNX Runtime so far."""
+        return self._session.busy_s
+
     def evidence(self, spectra: FloatArray) -> FloatArray:
         """How much the sound of each frame speaks for each class, float32 [frames, classes], in nats.
 

@@ -156,12 +156,10 @@ def main() -> None:
     failures = Failures()
     logging.getLogger("voicestack").addHandler(failures)
     asyncio.run(attack(20_000, options.seed + 1))  # what is loaded and cached at first use is no leak
-    gc.unfreeze()
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     done = asyncio.run(attack(options.count, options.seed))
-    gc.unfreeze()  # a voice freezes what there is when it is loaded
     gc.collect()
     after, _ = tracemalloc.get_traced_memory()
     print(f"{done}, {len(failures.records)} failures, {(after - before) / 1e6:+.2f} MB")

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ensemble import Advance, StepTimes
 from ..errors import InputError
 from ..step_result import Event
+from ..utterance import Advance, StepTimes
 from .bundle import PublishedBundle
 from .generator_info import Family
 from .published_voice import common_rows

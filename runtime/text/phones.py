@@ -29,7 +29,6 @@ UNITS: tuple[str, ...] = (NONE, BEGIN, END, *MARKS, *_INSIDE, *("^" + unit for u
 """Every unit by id. `^` marks the first unit of a word."""
 
 UNIT_IDS = {unit: index for index, unit in enumerate(UNITS)}
-UNITS_PER_TOKEN = 2
 
 Token = tuple[int, int]
 """Two unit ids; the second is that of `NONE` when the token holds one unit."""

@@ -200,3 +200,15 @@ def test_held_back_frames_that_nobody_could_hear_do_not_spin() -> None:
     assert math.isinf(track.wakes_at_s())
     track.resume(11.0)
     assert track.wants_step(11.0)
+
+
+def test_a_listener_that_takes_nothing_costs_the_others_no_layer() -> None:
+    """However long its sound has been waiting, who speaks beside it stays as deep as it was."""
+    planner = Planner(lambda: COST, PERIOD_S)
+    deep, stalled = (Track(key, 32, 0.0, 0.6, 0.35, rows_left=0) for key in range(2))
+    deep.dry_at_s, stalled.dry_at_s, stalled.full = 100.0, 0.1, True
+    planner.tracks = {0: deep, 1: stalled}
+    for place in range(200):
+        planner.worked(0.05, place * 0.05)
+        planner.plan(place * 0.05)
+    assert deep.depth == 32

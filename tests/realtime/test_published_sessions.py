@@ -176,8 +176,9 @@ def test_turns_of_a_session_go_on_from_each_other() -> None:
     run(body())
 
 
-def test_a_barge_in_leaves_what_was_heard_in_the_context() -> None:
-    """The next turn is that of a conversation whose turn was stopped where its listener stopped listening."""
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_barge_in_leaves_what_was_heard_in_the_context(leaves: bool) -> None:
+    """The next turn is that of a conversation whose turn was stopped where its listener stopped listening, or left."""
     speaker = speaker_of("realtime", capacity=ROWS)
 
     async def body() -> list[Chunk]:
@@ -189,8 +190,11 @@ def test_a_barge_in_leaves_what_was_heard_in_the_context() -> None:
                 for _ in range(3):
                     await anext(stream)
                 session.report_played(0.2)
-                assert (await session.interrupt()).played_s == pytest.approx(0.2)
-                assert [chunk async for chunk in stream] == []
+                if leaves:
+                    await stream.aclose()
+                else:
+                    assert (await session.interrupt()).played_s == pytest.approx(0.2)
+                    assert [chunk async for chunk in stream] == []
                 return await chunks_of(session, TURNS[1])
 
     chunks = asyncio.run(body())
@@ -199,7 +203,7 @@ def test_a_barge_in_leaves_what_was_heard_in_the_context() -> None:
         assert_same(chunks, list(conversation.speak(TURNS[1], max_frames=60)))
 
 
-def test_a_turn_whose_listener_left_or_that_was_not_begun_leaves_nothing() -> None:
+def test_a_turn_that_was_not_begun_leaves_nothing() -> None:
     """The next one is that of a conversation without it."""
     speaker = speaker_of("realtime", capacity=ROWS)
 
@@ -207,11 +211,6 @@ def test_a_turn_whose_listener_left_or_that_was_not_begun_leaves_nothing() -> No
         async with voice_of("realtime") as voice, voice.session(sampling=seeded(4), published=CUT) as session:
             await session.push_text(TURNS[0])
             await session.interrupt()
-            await session.push_text(TURNS[0])
-            await session.flush()
-            stream = session.audio()
-            await anext(stream)
-            await stream.aclose()
             return await chunks_of(session, TURNS[1])
 
     chunks = asyncio.run(body())
@@ -294,6 +293,29 @@ def test_one_that_fails_does_not_touch_the_others(case: str) -> None:
                 assert_same(results[0], list(speaker.speak(TEXTS[0], seed=0, max_frames=LIMIT)))
                 assert other.state is State.IDLE
                 await chunks_of(other, TEXTS[3])
+
+    run(body())
+
+
+def test_text_that_cannot_be_spoken_fails_its_own_utterance_only() -> None:
+    """Half a surrogate pair, which a stream of JSON may cut, is told by its `audio`; others of that round go on."""
+    speaker = speaker_of("realtime", capacity=ROWS)
+
+    async def body() -> None:
+        async with (
+            voice_of("realtime") as voice,
+            voice.session(sampling=seeded(0), published=CUT) as one,
+            voice.session(published=CUT) as other,
+        ):
+            await one.push_text(TEXTS[0])
+            await other.push_text("Hello \ud83d there.")
+            await one.flush()
+            await other.flush()
+            with pytest.raises(InputError, match="surrogate"):
+                assert [chunk async for chunk in other.audio()]
+            chunks = [chunk async for chunk in one.audio()]
+            assert_same(chunks, list(speaker.speak(TEXTS[0], seed=0, max_frames=LIMIT)))
+            await chunks_of(other, TEXTS[3])
 
     run(body())
 

@@ -1,6 +1,9 @@
 import asyncio
+import gc
+import sys
+import weakref
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import numpy as np
 import pytest
@@ -246,6 +249,26 @@ async def test_one_that_fails_does_not_touch_the_others() -> None:
 
 
 @run
+async def test_a_failure_nobody_has_read_is_told_before_anything_new_begins() -> None:
+    """Text for an utterance that failed unheard raises its error; once that was read, or broken off, it goes on."""
+
+    def fault(key: int, frame: int) -> None:
+        if key == 0:
+            raise RuntimeError("the graph broke off")
+
+    async with voice_of(ScriptedWorker(fault=fault), **FAST) as voice, voice.session() as session:
+        await session.push_text("abc ")
+        await ended(session)
+        with pytest.raises(RuntimeError, match="broke off"):
+            await session.push_text("de")
+        with pytest.raises(RuntimeError, match="broke off"):
+            await sound(session)
+        await session.push_text("fg")
+        await session.flush()
+        np.testing.assert_array_equal(await sound(session), expected(1, "fg"))
+
+
+@run
 async def test_every_call_in_a_wrong_state_names_the_state_and_the_call() -> None:
     """Text while draining and anything after close is refused by name; closing twice does no harm."""
     async with voice_of(ScriptedWorker(), lead_s=(0.2, 0.4)) as voice:
@@ -332,6 +355,26 @@ async def test_a_voice_that_is_left_takes_everything_with_it() -> None:
     assert worker.threads == {"voicestack-engine_0"}
     with pytest.raises(StateError, match="not loaded"):
         voice.session()
+
+
+@run
+async def test_voices_that_were_left_leave_nothing_in_memory_and_the_process_as_it_was() -> None:
+    """However many overlap; while one of them runs, threads are switched between as it needs."""
+    before_s, workers = sys.getswitchinterval(), [ScriptedWorker() for _ in range(3)]
+    gone = [weakref.ref(worker) for worker in workers]
+    stack = AsyncExitStack()
+    first = await stack.enter_async_context(voice_of(workers.pop()))
+    async with voice_of(workers.pop()):
+        await stack.aclose()
+        assert sys.getswitchinterval() < before_s
+    async with voice_of(workers.pop()):
+        pass
+    assert sys.getswitchinterval() == before_s
+    with pytest.raises(StateError):
+        first.capacity()
+    del first, stack
+    gc.collect()
+    assert [ref() for ref in gone] == [None] * 3
 
 
 @run

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from voicestack.runtime import (
     Advance,
     Bundle,
+    BundleError,
     CapacityError,
     Chunk,
     Ensemble,
+    Event,
     HistoryPolicy,
     InputError,
     SamplingParams,
@@ -20,6 +22,7 @@ from voicestack.runtime import (
     StreamSpec,
     Utterance,
 )
+from voicestack.runtime import engine as engine_module
 
 TEXT = "Hello there. This is one sentence more, with a comma. And a third?"
 Pcm = NDArray[np.float32]
@@ -200,6 +203,63 @@ def test_a_stream_that_cannot_be_computed_fails_alone(tiny: Bundle, part: str, m
     for seed, utterance in enumerate(utterances):
         if utterance is not bad:
             np.testing.assert_allclose(sound(chunks[utterance]), sound(spoken_alone(tiny, seed)), atol=1e-6)
+
+
+@pytest.mark.parametrize("part", ["text", "codec"])
+def test_what_breaks_off_outside_the_engine_fails_alone_too(
+    tiny: Bundle, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text that cannot be spoken, and codes that cannot be decoded: the others sound as without that one."""
+    ensemble = Ensemble(tiny, slots=4)
+    utterances = [begin(ensemble, seed) for seed in range(4)]
+    bad, codec = utterances[1], ensemble._studio.codec
+    supply, decode = bad.text.supply, codec.decode
+
+    def broken_supply(feed: Any) -> bool:
+        if bad.stream is not None and bad.stream.feed.frames > 3:
+            raise BundleError("the lexicon has a phone there is not")
+        return supply(feed)
+
+    def broken_decode(pieces: Sequence[Any]) -> Any:
+        if bad.sound is not None and any(state is bad.sound._state for state, _ in pieces):
+            raise RuntimeError("the codec breaks off")
+        return decode(pieces)
+
+    if part == "text":
+        monkeypatch.setattr(bad.text, "supply", broken_supply)
+    else:
+        monkeypatch.setattr(codec, "decode", broken_decode)
+    going, chunks = list(utterances), {utterance: list[Chunk]() for utterance in utterances}
+    failed: list[Utterance] = []
+    while going:
+        for advanced in ensemble.step([(utterance, 2) for utterance in going]):
+            chunks[advanced.utterance] += [advanced.chunk] if advanced.chunk else []
+            if advanced.advance is Advance.FAILED:
+                assert advanced.error is not None
+                failed.append(advanced.utterance)
+            if advanced.advance in (Advance.DONE, Advance.FAILED):
+                going.remove(advanced.utterance)
+    assert failed == [bad]
+    assert bool(chunks[bad]) == (part == "text"), "what was made before the text broke off is given out"
+    assert not ensemble._engine.streams
+    for seed, utterance in enumerate(utterances):
+        if utterance is not bad:
+            np.testing.assert_allclose(sound(chunks[utterance]), sound(spoken_alone(tiny, seed)), atol=1e-6)
+
+
+def test_a_runaway_is_told_by_its_chunk(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chunk in which a sentence was cut off says so, as a speaker's does."""
+    monkeypatch.setattr(engine_module, "frame_cap", lambda *_: 6)
+    ensemble = Ensemble(tiny, slots=1)
+    utterance = ensemble.begin(StreamSpec(SamplingParams(seed=5), 8, target_frames=500))
+    utterance.push(TEXT)
+    events = [
+        advanced.chunk.event
+        for _ in range(12)
+        for advanced in ensemble.step([(utterance, 2)])
+        if advanced.chunk is not None
+    ]
+    assert Event.CAPPED in events
 
 
 def test_a_delay_voice_keeps_its_depth_and_ends_whole(tiny_delay: Bundle) -> None:

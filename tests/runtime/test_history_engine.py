@@ -222,7 +222,8 @@ def step(engine: Engine, chosen: list[Watched]) -> None:
         for place in range(0 if not before[id(each)] else length - 1, length):
             np.testing.assert_array_equal(rows.codes[place], each.said)
             each.model.append(rows.text_ids[place], rows.codes[place])
-        each.said[: rows.depths[0]] = result.codes[: rows.depths[0]]
+        fed = result.codes[: rows.depths[0]]
+        each.said[: len(fed)] = fed
 
 
 def maintain(engine: Engine, watched: list[Watched]) -> None:

@@ -88,6 +88,7 @@ async def test_interrupt_returns_what_was_heard_and_nothing_stale_follows() -> N
         await listener
         assert 0.3 <= heard.played_s < 5
         assert heard.words[0].text == "one"
+        assert session.heard() == heard, "what was dropped is not heard later"
         await session.push_text("next")
         await session.flush()
         np.testing.assert_allclose(await sound(session), expected(1, "next"), atol=1e-4)
