@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
+from voicestack.runtime.errors import InputError
 
 from .audio import AudioPool
 from .codec import REFRESH_STEPS, SpectralLoss, coarse_latent, load_analysis, restore_modules, state_of
@@ -32,7 +33,7 @@ _WARM_UP_STEPS = 100
 
 
 def train_adversarial(folder: WorkFolder) -> None:
-    """Begin with the decoder of the synthesis phase, or go on; a finished phase returns at once."""
+    """Begin with the decoder of the finished synthesis phase, or go on; a finished phase returns at once."""
     config, stage = CodecConfig(), folder.stage("codec")
     checkpoint, log = Checkpoint(stage / "adversarial.pt"), LossLog(folder.stage("codec/adversarial"))
     encoder, quantiser = load_analysis(folder)
@@ -44,6 +45,10 @@ def train_adversarial(folder: WorkFolder) -> None:
     first = restore_modules(checkpoint if checkpoint.path.exists() else Checkpoint(stage / "synthesis.pt"), modules)
     begun = recipe_of(folder).synthesis_steps
     steps = begun + _MORE_STEPS
+    if first < begun:
+        raise InputError(
+            f"{stage / 'synthesis.pt'} has {first} of {begun} steps; finish `codec --phase synthesis` first"
+        )
     if first >= steps:
         return
     fuse(decoder.blocks)

@@ -5,11 +5,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from voicestack.runtime.errors import InputError
+
 from .paths import WorkFolder
 
 VALIDATION_SHARDS = 1
 _MOST_SHARDS = 200
 """Some 22 hours, and 4 GB: a codec needs to have heard every sound, not every sentence."""
+
+
+def require_shards(folder: WorkFolder, count: int) -> None:
+    """InputError when there are too few shards to learn from."""
+    if not count:
+        raise InputError(
+            f"{folder.shards} holds too few shards to learn from, the first of which is never learned; make some with "
+            "the stage `data`"
+        )
 
 
 class AudioPool:
@@ -28,6 +39,7 @@ class AudioPool:
                 with np.load(path.with_suffix(".npz")) as arrays:
                     self.utterances += np.split(arrays["pcm"], arrays["ends"][:-1])
                 self._shards.add(path.stem)
+        require_shards(self._folder, len(self._shards))
         sizes = np.array([utterance.size for utterance in self.utterances], np.float64)
         self._shares = sizes / sizes.sum()
 

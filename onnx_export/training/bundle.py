@@ -1,6 +1,7 @@
 """Stage `bundle`: the trained weights as ONNX graphs in a voice folder, checked graph by graph."""
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,6 +16,7 @@ from voicestack.onnx_export.published.low_bits import error_lines
 from voicestack.onnx_export.specs import CodecConfig
 from voicestack.runtime import voices_folder
 from voicestack.runtime.errors import InputError
+from voicestack.runtime.listener import LISTENER_FILE
 from voicestack.runtime.manifest import Manifest
 from voicestack.runtime.names import MANIFEST_FILE, WEIGHTS_FILE
 
@@ -62,24 +64,37 @@ def make(
     shared, limits = (LowBitFile(), parity.LOW_BITS) if precision == "int8" else (WeightFile(), parity.FLOAT)
     config = generator.config
     listener = graph_file(folder)
-    manifest = write_bundle(
-        out,
-        generator_weights,
-        config,
-        codec_weights,
-        CodecConfig(),
-        LEXICON,
-        facts,
-        shared,
-        listener if listener.exists() else None,
-    )
-    if isinstance(shared, LowBitFile):
-        print("\n".join(error_lines(BITS, shared.errors)))
-    _describe(out, replace(manifest, metrics=_metrics(folder, manifest)))
-    parity.verify(out, generator_weights, config, codec_weights, CodecConfig(), limits)
-    size_mb = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".voicestack-") as aside:
+        made = Path(aside) / name
+        manifest = write_bundle(
+            made,
+            generator_weights,
+            config,
+            codec_weights,
+            CodecConfig(),
+            LEXICON,
+            facts,
+            shared,
+            listener if listener.exists() else None,
+        )
+        if isinstance(shared, LowBitFile):
+            print("\n".join(error_lines(BITS, shared.errors)))
+        _describe(made, replace(manifest, metrics=_metrics(folder, manifest)))
+        parity.verify(made, generator_weights, config, codec_weights, CodecConfig(), limits)
+        size_mb = sum(path.stat().st_size for path in made.iterdir()) / 1e6
+        _take_place(made, out)
     print(f"{out}: {size_mb:.1f} MB")
     return out
+
+
+def _take_place(made: Path, out: Path) -> None:
+    """Put a finished bundle where one may be already, the manifest, by which all else is checked, at last."""
+    out.mkdir(exist_ok=True)
+    if not (made / LISTENER_FILE).exists():
+        (out / LISTENER_FILE).unlink(missing_ok=True)
+    for path in sorted(made.iterdir(), key=lambda path: path.name == MANIFEST_FILE):
+        path.replace(out / path.name)
 
 
 def _destination(name: str, install: bool) -> Path:
@@ -113,8 +128,8 @@ def _provenance(
 
 
 def _metrics(folder: WorkFolder, manifest: Manifest) -> dict[str, Any]:
-    """What the last evaluation measured, when it was one of these weights."""
-    path = folder.stage("evaluate") / "evaluation.json"
+    """What the last evaluation of the voice of this name measured, when it was one of these weights."""
+    path = folder.evaluation(manifest.name)
     summary: dict[str, Any] = json.loads(path.read_text("utf-8"))["summary"] if path.exists() else {}
     measured = summary.get("facts", {}).get("weights", "")
     return summary if measured and manifest.files[WEIGHTS_FILE].sha256.startswith(measured) else {}

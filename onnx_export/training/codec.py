@@ -37,7 +37,7 @@ _LATENT_PENALTY = 0.01
 
 
 def load_analysis(folder: WorkFolder) -> tuple[Encoder, ResidualQuantiser]:
-    """The frozen encoder and quantiser of a finished analysis phase; InputError before it has begun."""
+    """The frozen encoder and quantiser of a finished analysis phase; InputError before it is one."""
     config = CodecConfig()
     encoder, quantiser = Encoder(config), ResidualQuantiser(config)
     path = folder.stage("codec") / "analysis.pt"
@@ -46,6 +46,8 @@ def load_analysis(folder: WorkFolder) -> tuple[Encoder, ResidualQuantiser]:
     state = torch.load(path, weights_only=True)
     encoder.load_state_dict(state["encoder"])
     quantiser.load_state_dict(state["quantiser"])
+    if not quantiser.codebooks.any():
+        raise InputError(f"{path} is of {state['step']} steps and has no codebooks yet; finish the stage `codec` first")
     return encoder.eval().requires_grad_(False), quantiser.eval()
 
 
@@ -61,14 +63,6 @@ def synthesis_checkpoint(folder: WorkFolder) -> Path:
     """The file of the decoder that is furthest on: the adversarial phase's once that has begun."""
     adversarial = folder.stage("codec") / "adversarial.pt"
     return adversarial if adversarial.exists() else adversarial.with_name("synthesis.pt")
-
-
-def load_synthesis(folder: WorkFolder) -> CodecDecoder:
-    """The decoder that is furthest on."""
-    decoder = CodecDecoder(CodecConfig())
-    state = torch.load(synthesis_checkpoint(folder), weights_only=True)
-    decoder.load_state_dict(state["decoder"])
-    return decoder.eval()
 
 
 def drop_depths(vectors: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from voicestack.runtime.errors import InputError
 from voicestack.runtime.text.lexicon import Lexicon
 
 _DEBIAN_PACKAGES = ("anarchism", "fortunes")
@@ -77,6 +78,18 @@ def _chatterbot() -> Iterator[str]:
 
 def _unpack_debian(root: Path) -> None:
     with tempfile.TemporaryDirectory() as downloads:
-        subprocess.run(["apt-get", "download", *_DEBIAN_PACKAGES], cwd=downloads, check=True, capture_output=True)
+        _run(["apt-get", "download", *_DEBIAN_PACKAGES], downloads)
         for package in Path(downloads).glob("*.deb"):
-            subprocess.run(["dpkg", "-x", str(package), str(root)], check=True)
+            _run(["dpkg", "-x", str(package), str(root)], downloads)
+
+
+def _run(command: list[str], folder: str) -> None:
+    """Run a command in a folder; InputError with its own reason when it cannot do what it should."""
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", "") or str(error)
+        raise InputError(
+            f"the corpus is made of the Debian packages {', '.join(_DEBIAN_PACKAGES)}, and {command[0]} failed: "
+            f"{reason.strip()}; stand on a Debian with package lists (`apt-get update`)"
+        ) from error

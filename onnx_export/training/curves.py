@@ -7,7 +7,9 @@ from typing import Any
 
 
 def draw(log_path: Path, picture: Path, title: str) -> None:
-    """One panel a quantity; lists (one number per layer) become one line per layer of a few."""
+    """One panel a quantity; lists (one number per layer) become one line per layer of a few. Without a log none."""
+    if not log_path.exists():
+        return
     import matplotlib
 
     matplotlib.use("Agg")

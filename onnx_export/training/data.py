@@ -20,6 +20,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from voicestack.runtime.errors import InputError
 from voicestack.runtime.text.lexicon import Lexicon
 
 from . import corpus
@@ -94,7 +95,7 @@ def spoken_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
 def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) -> None:
     """Make shards until `hours` of speech exist, taking every part[1]-th shard from part[0] on."""
     folder.shards.mkdir(parents=True, exist_ok=True)
-    sources, recipe, teacher = Sources.of(folder), recipe_of(folder), None
+    sources, recipe = Sources.of(folder), recipe_of(folder)
     with tqdm(total=hours, unit="h", desc="data", bar_format="{l_bar}{bar}| {n:.2f}/{total:.1f} h [{elapsed}]") as bar:
         for shard in range(recipe.first_shard + part[0], 100_000, part[1]):
             done_hours = sum(seconds_of(path) for path in folder.shard_files()) / 3600
@@ -103,8 +104,9 @@ def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) ->
             if done_hours >= hours:
                 return
             if not (folder.shards / f"shard_{shard:04}.jsonl").exists():
-                teacher = teacher or recipe.speak()
-                _write_shard(folder.shards, shard, list(_speak_shard(teacher, shard, sources)))
+                # A graph draws its noise by the seed there is when it is opened: a teacher for every shard.
+                ort.set_seed(_SEED + shard)
+                _write_shard(folder.shards, shard, list(_speak_shard(recipe.speak(), shard, sources)))
 
 
 def read_shard(path: Path) -> Iterator[Utterance]:
@@ -127,6 +129,10 @@ def seconds_of(path: Path) -> float:
 
 def held_out(folder: WorkFolder) -> dict[str, list[str]]:
     """The two held-out sets by name: `everyday` (with digits, as a user writes) and `corpus`."""
+    if not folder.sentences.exists():
+        raise InputError(
+            f"{folder.sentences}: no such file; the stage `data` writes it, before it speaks the first shard"
+        )
     return {
         "everyday": EVERYDAY.read_text("utf-8").splitlines(),
         "corpus": folder.sentences.read_text("utf-8").splitlines()[:HELD_OUT_CORPUS_SENTENCES],
@@ -151,7 +157,6 @@ def letters_of(text: str) -> str:
 
 def _speak_shard(teacher: Teacher, shard: int, sources: Sources) -> Iterator[Utterance]:
     generator = random.Random(_SEED * 1000 + shard)
-    ort.set_seed(_SEED + shard)
     texts = _first_texts if shard < _FIRST_DIALOGUE_SHARD else _dialogue_texts
     forbidden = {letters_of(line) for line in EVERYDAY.read_text("utf-8").splitlines()}
     for text, words, length_scale in texts(generator, shard, sources):

@@ -1,8 +1,8 @@
 """Stage `evaluate`: a voice beside its teacher, sentence by sentence, by a recogniser and a speaker judge.
 
 Every judged sentence is one line of `evaluate/results.jsonl`, keyed by the weights and the sampling it was made with:
-an interrupted run goes on where it stopped, and another bundle is measured anew. The summary goes to `evaluation.json`
-and a plot.
+an interrupted run goes on where it stopped, and another bundle is measured anew. The summary goes to
+`evaluation_NAME.json`, NAME being the voice's, and a plot.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
 from voicestack.runtime import Bundle, SamplingParams, Speaker
+from voicestack.runtime.manifest import Manifest
 from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon, Mark, SentenceEnd, TextFrontEnd, Word
 from voicestack.runtime.text.phones import LETTERS, NONE, UNITS
@@ -68,12 +69,11 @@ def run(folder: WorkFolder, *, limit: int | None = None, voice: Path = VOICE) ->
         for group, texts in held_out(folder).items()
         for index, text in enumerate(texts[:limit])
     ]
-    results.measure(list(_jobs(bench, sentences)), "evaluate")
-    summary = summarise(results.records(), bench.manifest_facts())
-    (stage / "evaluation.json").write_text(
-        json.dumps({"summary": summary, "sentences": results.records()}, indent=1), "utf-8"
-    )
-    draw(summary, stage / "evaluation.png")
+    records = results.measure(list(_jobs(bench, sentences)), "evaluate")
+    summary = summarise(records, bench.manifest_facts())
+    path = folder.evaluation(bench.name)
+    path.write_text(json.dumps({"summary": summary, "sentences": records}, indent=1), "utf-8")
+    draw(summary, path.with_suffix(".png"))
     print(json.dumps(summary, indent=1))
     return summary
 
@@ -104,22 +104,20 @@ class Results:
         record = self._records.get((system, sentence.group, sentence.index))
         return record if record and record["text"] == sentence.text else None
 
-    def measure(self, jobs: Sequence[Job], title: str) -> None:
-        """Do the jobs whose results are not there yet."""
-        for system, sentence, measure in tqdm(jobs, desc=title):
-            if self.find(system, sentence) is None:
-                self._add(system, sentence, measure())
+    def measure(self, jobs: Sequence[Job], title: str) -> list[dict[str, Any]]:
+        """The lines of all jobs, in their order; those whose lines are not there yet are done."""
+        return [
+            self.find(system, sentence) or self._add(system, sentence, measure())
+            for system, sentence, measure in tqdm(jobs, desc=title)
+        ]
 
-    def records(self) -> list[dict[str, Any]]:
-        """All lines that hold for these weights."""
-        return list(self._records.values())
-
-    def _add(self, system: str, sentence: Sentence, measured: dict[str, Any]) -> None:
+    def _add(self, system: str, sentence: Sentence, measured: dict[str, Any]) -> dict[str, Any]:
         record = {"system": system, "group": sentence.group, "index": sentence.index, "text": sentence.text}
         record |= {"weights": self._key_of(system), **measured}
         self._records[system, sentence.group, sentence.index] = record
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+        return record
 
 
 class Resynthesis:
@@ -181,15 +179,14 @@ class Bench:
             return ""
         return self._codec.key if system.startswith("codec_") else self._voice_key
 
+    @property
+    def name(self) -> str:
+        """The voice's own."""
+        return self._bundle.manifest.name
+
     @cached_property
     def _voice_key(self) -> str:
-        # How it samples is as much of the voice as its weights are.
-        sampling = hashlib.sha256(repr(self._bundle.manifest.sampling).encode()).hexdigest()
-        return f"{self._weights_hash} {sampling[:12]}"
-
-    @property
-    def _weights_hash(self) -> str:
-        return self._bundle.manifest.files[WEIGHTS_FILE].sha256[:12]
+        return voice_key(self._bundle.manifest)
 
     @cached_property
     def _codec(self) -> Resynthesis:
@@ -197,7 +194,7 @@ class Bench:
 
     def manifest_facts(self) -> dict[str, Any]:
         """Whose figures these are: the hash of the weights, and the provenance its manifest tells."""
-        return {"weights": self._weights_hash, **self._bundle.manifest.provenance}
+        return {"weights": weights_hash(self._bundle.manifest), **self._bundle.manifest.provenance}
 
     def judge_teacher(self, sentence: Sentence) -> dict[str, Any]:
         """What is heard of the teacher."""
@@ -263,6 +260,17 @@ class Bench:
             "runaway": bool(pcm.size > RUNAWAY_FACTOR * expected + 3 * CodecConfig().frame_samples),
             "capped": any(chunk.event == "capped" for chunk in chunks),
         }
+
+
+def weights_hash(manifest: Manifest) -> str:
+    """What tells a voice's weights from others."""
+    return manifest.files[WEIGHTS_FILE].sha256[:12]
+
+
+def voice_key(manifest: Manifest) -> str:
+    """What tells a voice from others: how it samples is as much of it as its weights are."""
+    sampling = hashlib.sha256(repr(manifest.sampling).encode()).hexdigest()
+    return f"{weights_hash(manifest)} {sampling[:12]}"
 
 
 def spoken_by(teacher: Teacher, texts: list[str]) -> list[Pcm]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .audio import VALIDATION_SHARDS
+from .audio import VALIDATION_SHARDS, require_shards
 from .codec import analyse, load_analysis
 from .data import Utterance, read_shard
 from .paths import WorkFolder
@@ -78,6 +78,7 @@ class Examples:
             self._shards[path.stem] = [
                 Example(u.words, u.onsets_s, u.length_scale, codes) for u, codes in zip(utterances, split, strict=True)
             ]
+        require_shards(self._folder, len(self._shards) - VALIDATION_SHARDS)
 
     def encode(self, utterance: Utterance) -> NDArray[np.int16]:
         """Codes int16 [frames, n_vq] of one utterance, zero-padded to whole frames."""

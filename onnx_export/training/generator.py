@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from voicestack.onnx_export.specs import GeneratorConfig
+from voicestack.runtime.errors import InputError
 
 from . import curves, delay_objective, local_objective
 from .batches import Batch, collate_delay, collate_local, spoil
@@ -35,6 +37,8 @@ _LAYER_WEIGHTS: dict[HeadKind, list[float]] = {
 _GOING_ON_PEAK, _GOING_ON_DECAY = 0.6, 0.6
 """The learning rate, as a share of the first one, at which kept weights go on learning, and how long it then falls."""
 _REGRESSION_WEIGHT = 6.0
+_ROUNDING = 1e-2
+"""How far codebooks may differ that are the same, one of them kept in half precision, as a share of their spread."""
 _HIDDEN_MATRICES = ("code_in.weight", "local_in.weight")
 
 STAGES: dict[HeadKind, str] = {"local": "generator", "delay": "delay"}
@@ -112,14 +116,26 @@ def checkpoint_of(folder: WorkFolder, head: HeadKind) -> Checkpoint:
 def load_generator(folder: WorkFolder, head: HeadKind = "local") -> tuple[Generator, dict[str, Any]]:
     """The trained generator of a checkpoint, in evaluation mode, and the rest of the checkpoint."""
     model = _RECIPES[head].model(GeneratorConfig(head=head), load_analysis(folder)[1].codebooks)
-    state = checkpoint_of(folder, head).load()
+    checkpoint = checkpoint_of(folder, head)
+    state = checkpoint.load()
     if state is None:
-        raise FileNotFoundError(
-            f"{checkpoint_of(folder, head).path}: no such file; train a {head} head first, or stand in a clone of the "
-            "repository, which keeps the weights"
+        raise InputError(
+            f"{checkpoint.path}: no such file; train a {head} head first (`generator --head {head}`), or stand in a "
+            "clone of the repository, which keeps weights of some voices, and give a new --work"
         )
-    model.load_state_dict(state["model"])
+    _load(model, state["model"], checkpoint.path)
     return model.eval(), state
+
+
+def _load(model: Generator, weights: dict[str, Tensor], path: Path) -> None:
+    """Load a generator's weights; InputError when they learned another codec's codes, and would make noise."""
+    own = model.codebooks
+    if not torch.allclose(weights["codebooks"].float(), own, rtol=0, atol=_ROUNDING * float(own.std())):
+        raise InputError(
+            f"{path} learned the codes of another codec than the one beside it; delete it to train a generator of this "
+            "codec, or give another --work"
+        )
+    model.load_state_dict(weights)
 
 
 def _loss(model: Generator, recipe: _Recipe, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -168,7 +184,7 @@ def _take_backbone(checkpoint: Checkpoint, model: Generator) -> None:
     own, state = model.state_dict(), checkpoint.load()
     if state is not None:
         shared = {name: value for name, value in state["model"].items() if not name.startswith("channel_out.")}
-        model.load_state_dict(own | {name: value for name, value in shared.items() if name in own})
+        _load(model, own | {name: value for name, value in shared.items() if name in own}, checkpoint.path)
 
 
 def _rounded(values: Tensor) -> list[float]:
@@ -187,7 +203,7 @@ def _restore(checkpoint: Checkpoint, model: Generator, optimisers: dict[str, tor
     state = checkpoint.load()
     if state is None:
         return 0, 0
-    model.load_state_dict(state["model"])
+    _load(model, state["model"], checkpoint.path)
     step = int(state["step"])
     if not all(name in state for name in optimisers):  # Kept weights come without.
         return step, step

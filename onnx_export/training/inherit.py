@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from voicestack.runtime.errors import InputError
+
 from .paths import KEPT, WorkFolder
 from .voices import recipe_of
 
@@ -22,7 +24,10 @@ def inherited(folder: WorkFolder, name: str, kept: Path = KEPT) -> dict[str, Any
     origin = recipe_of(folder).begins_with
     if origin is None:
         return None
-    state: dict[str, Any] = torch.load(kept / origin / name, weights_only=True)
+    path = kept / origin / name
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {folder.voice_name} begins with {origin}'s weights: stand in a clone")
+    state: dict[str, Any] = torch.load(path, weights_only=True)
     return {
         part: {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
         for part, weights in state.items()

@@ -13,8 +13,11 @@ from typing import Any
 
 import torch
 
+from voicestack.runtime.errors import InputError
+
 from .codec import synthesis_checkpoint
 from .paths import KEPT, WorkFolder
+from .progress import save_whole
 
 _FACTS_FILE = "facts.json"
 _PARTS = {
@@ -24,52 +27,80 @@ _PARTS = {
     "generator/generator.pt": ("model",),
     "delay/delay.pt": ("model",),
 }
+_DECODERS = ("codec/synthesis.pt", "codec/adversarial.pt")
+_ANALYSIS = "codec/analysis.pt"
 _GRAPH = "listener/listener.onnx"
-_EVALUATION = "evaluate/evaluation.json"
+_EVALUATION_FILE = "evaluation.json"
 
 
 def keep(folder: WorkFolder, kept: Path = KEPT) -> None:
     """Copy the weights of every finished or running stage from the work folder; of the codec's decoder the last.
 
-    `kept` is the folder of all voices.
+    `kept` is the folder of all voices. What the work folder lacks stays as it is kept; InputError when it lacks all.
     """
     kept /= folder.voice_name
+    parts = [name for name in _PARTS if (folder.root / name).exists()]
+    if not parts and not (folder.root / _GRAPH).exists():
+        raise InputError(f"{folder.root} holds no weights of {folder.voice_name} to be kept; give the --work that does")
     kept.mkdir(parents=True, exist_ok=True)
-    facts: dict[str, Any] = {}
     _copy(folder.root / _GRAPH, kept / Path(_GRAPH).name)
-    evaluation = folder.root / _EVALUATION
+    evaluation = folder.evaluation(folder.voice_name)
     if evaluation.exists():
         summary = json.loads(evaluation.read_text("utf-8"))["summary"]
-        (kept / Path(_EVALUATION).name).write_text(json.dumps({"summary": summary}, indent=1) + "\n", "utf-8")
-    for name, parts in _PARTS.items():
+        (kept / _EVALUATION_FILE).write_text(json.dumps({"summary": summary}, indent=1) + "\n", "utf-8")
+    decoder = f"codec/{synthesis_checkpoint(folder).name}"
+    facts = _facts(kept)
+    for name in parts:
         target = kept / Path(name).name
-        if not (folder.root / name).exists() or name == _superseded(folder):
-            target.unlink(missing_ok=True)
+        if name in _DECODERS and name != decoder:
             continue
         state = torch.load(folder.root / name, weights_only=True)
-        weights = {part: _cast(state[part], torch.float32, torch.float16) for part in parts}
-        torch.save({"step": state["step"], **weights}, target)
+        weights = {part: _cast(state[part], torch.float32, torch.float16) for part in _PARTS[name]}
+        save_whole({"step": state["step"], **weights}, target)
         if "data" in state:
             facts[target.stem] = state["data"]
+    if decoder in parts:
+        for other in {*_DECODERS} - {decoder}:
+            (kept / Path(other).name).unlink(missing_ok=True)
     (kept / _FACTS_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
 
 def restore(folder: WorkFolder, kept: Path = KEPT) -> None:
-    """Put the kept weights of its voice into a work folder that has none of its own."""
+    """Put the kept weights of its voice into a work folder that has none of its own.
+
+    What is there is left alone. A codec trained there has codes of its own: beside it nothing kept means anything.
+    """
     kept /= folder.voice_name
-    for name in (_GRAPH, _EVALUATION):
-        if not (folder.root / name).exists():
-            _copy(kept / Path(name).name, folder.root / name)
+    if _has_other_codec(folder, kept):
+        return
+    _copy_missing(kept / Path(_GRAPH).name, folder.root / _GRAPH)
+    _copy_missing(kept / _EVALUATION_FILE, folder.evaluation(folder.voice_name))
     facts = _facts(kept)
+    decoder = synthesis_checkpoint(folder)
     for name in _PARTS:
         target = folder.root / name
-        if target.exists() or not (kept / target.name).exists():
+        if target.exists() or not (kept / target.name).exists() or (name in _DECODERS and decoder.exists()):
             continue
         state = torch.load(kept / target.name, weights_only=True)
         if target.stem in facts:
             state["data"] = facts[target.stem]
         folder.stage(str(Path(name).parent))
-        torch.save({key: _cast(value, torch.float16, torch.float32) for key, value in state.items()}, target)
+        save_whole({key: _cast(value, torch.float16, torch.float32) for key, value in state.items()}, target)
+        print(f"{target}: of the kept weights of {folder.voice_name}")
+
+
+def _has_other_codec(folder: WorkFolder, kept: Path) -> bool:
+    """Whether the work folder has a codec that is not the kept one."""
+    own, theirs = folder.root / _ANALYSIS, kept / Path(_ANALYSIS).name
+    if not (own.exists() and theirs.exists()):
+        return False
+    ours, kept_ones = (torch.load(path, weights_only=True)["quantiser"]["codebooks"].half() for path in (own, theirs))
+    return not torch.equal(ours, kept_ones)
+
+
+def _copy_missing(source: Path, target: Path) -> None:
+    if not target.exists():
+        _copy(source, target)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -82,10 +113,6 @@ def _facts(kept: Path) -> dict[str, Any]:
     """What is known of the speech each generator learned from; a text file, so that it can be mended."""
     path = kept / _FACTS_FILE
     return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
-
-
-def _superseded(folder: WorkFolder) -> str:
-    return "codec/synthesis.pt" if synthesis_checkpoint(folder).stem == "adversarial" else ""
 
 
 def _cast(value: Any, old: torch.dtype, new: torch.dtype) -> Any:

@@ -55,8 +55,7 @@ def run(folder: WorkFolder, *, before: Path | None = None) -> dict[str, Any]:
     sentences = [Sentence("everyday", index, text) for index, text in enumerate(texts)]
     # Every system is named by its decoder's key: its lines hold whichever decoders are compared.
     results = Results(stage / "results.jsonl", lambda system: "")
-    results.measure(list(_jobs(bench, sentences, decoders)), "ladder")
-    records = results.records()
+    records = results.measure(list(_jobs(bench, sentences, decoders)), "ladder")
     ladder = {
         "sentences": len(sentences),
         "teacher_wer_percent": word_error_rate([r for r in records if r["system"] == "teacher"]),

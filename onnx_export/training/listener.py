@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from voicestack.onnx_export.graph_writer import IR_VERSION, OPSET
-from voicestack.runtime.errors import InputError
 from voicestack.runtime.listener import (
     CLASSES,
     CONTEXT,
@@ -31,7 +30,7 @@ from voicestack.runtime.listener import (
 )
 from voicestack.runtime.text.phones import UNIT_IDS
 
-from .audio import VALIDATION_SHARDS
+from .audio import VALIDATION_SHARDS, require_shards
 from .data import Utterance, read_shard
 from .paths import WorkFolder
 from .speech import SAMPLE_RATE_HZ
@@ -57,8 +56,7 @@ def make(folder: WorkFolder) -> Path:
         return path
     files = folder.shard_files()
     known, held_out = files[VALIDATION_SHARDS:], files[:VALIDATION_SHARDS]
-    if not known:
-        raise InputError(f"{folder.shards} holds too few shards to train a listener; make some with the stage data")
+    require_shards(folder, len(known))
     draws = np.random.default_rng(_SEED)
     network, prior = _train(*_examples(known[:: max(1, len(known) // _SHARDS)][:_SHARDS], draws))
     heard, said = _examples(held_out, draws)
@@ -66,7 +64,9 @@ def make(folder: WorkFolder) -> Path:
         right = network(heard).argmax(1) == said.argmax(1)
     print(f"listener: {right.float().mean():.1%} of unheard frames are taken for what most of them is")
     folder.stage(path.parent.name)
-    onnx.save(_graph(network, prior), path)
+    partial = path.with_suffix(".partial")
+    onnx.save(_graph(network, prior), partial)
+    partial.rename(path)
     return path
 
 

@@ -57,7 +57,7 @@ def _weights(facts: dict[str, Any]) -> str:
 
 def _metrics(metrics: dict[str, Any]) -> str:
     if not metrics:
-        return "Not evaluated yet: `python -m voicestack.onnx_export.training evaluate`."
+        return "Not evaluated yet: `evaluate --voice FOLDER` judges it, and `bundle` then tells the figures here."
     rates, codec = metrics["wer_percent"], metrics["codec"]
     failures = metrics["failures"]
     rows = [

@@ -13,6 +13,8 @@ if not KEPT.exists():
     # They are too heavy for an installed package, so then they are those of the clone that one stands in.
     KEPT = Path("onnx_export") / "training" / "kept"
 EVERYDAY = Path(__file__).with_name("everyday.txt")
+_WEIGHTS = ("codec", "generator", "delay", "listener")
+"""The stages whose folders hold weights."""
 FIRST_VOICE = "joe"
 """The voice of a work folder that was never told another's name."""
 
@@ -30,7 +32,8 @@ class WorkFolder:
 
     def name_voice(self, name: str) -> None:
         """Make this the work folder of a voice; InputError when it holds the work of another."""
-        if name != self.voice_name and (self._name_file.exists() or self.shards.exists()):
+        begun = [self._name_file, self.shards, *(self.root / stage for stage in _WEIGHTS)]
+        if name != self.voice_name and any(path.exists() for path in begun):
             raise InputError(
                 f"{self.root} is the work folder of {self.voice_name}; give another --work to train {name}"
             )
@@ -54,6 +57,10 @@ class WorkFolder:
     @property
     def _name_file(self) -> Path:
         return self.root / "voice.txt"
+
+    def evaluation(self, voice: str) -> Path:
+        """The file that says how a voice of this name was judged, once it was."""
+        return self.root / "evaluate" / f"evaluation_{voice}.json"
 
     def stage(self, name: str) -> Path:
         """The folder of one stage's checkpoints, logs and plots; made when missing."""

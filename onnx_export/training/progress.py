@@ -42,10 +42,15 @@ class Checkpoint:
         """Write state() when two minutes have passed since the last save, or now with `force`."""
         if not force and time.monotonic() - self._last_s < CHECKPOINT_EVERY_S:
             return
-        partial = self.path.with_suffix(".partial")
-        torch.save(state(), partial)
-        partial.rename(self.path)
+        save_whole(state(), self.path)
         self._last_s = time.monotonic()
+
+
+def save_whole(state: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint aside and rename it, so that there is never half of one."""
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.rename(path)
 
 
 def learning_rate_factor(step: int, *, warm_up: int, total: int, floor: float = 0.05) -> float:

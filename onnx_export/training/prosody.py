@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-import torch
 from tqdm import tqdm
 
 from voicestack.runtime import Bundle, SamplingParams, Speaker
 from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon
 
-from .codec import analyse, load_analysis, load_synthesis
-from .evaluate import teacher_words
+from .codec import synthesis_checkpoint
+from .evaluate import Resynthesis, teacher_words
 from .melody import (
     Melody,
     Said,
@@ -45,6 +44,7 @@ from .voices import recipe_of
 
 TAKES = 2
 _SPAN_LINES = 6
+_SEED = 20261125
 
 
 def run(folder: WorkFolder, *, voice: Path = VOICE) -> dict[str, Any]:
@@ -80,11 +80,12 @@ class _Speakers:
     """Who says a line, each a method of the name of its system."""
 
     def __init__(self, folder: WorkFolder, bundle: Bundle) -> None:
+        # Its sayings follow from the seed that is set before it is opened, and from their order.
+        ort.set_seed(_SEED)
         self._speaker, self._teacher = Speaker(bundle), recipe_of(folder).speak()
         self._lexicon = Lexicon.load(LEXICON)
         self._depth = bundle.manifest.sampling.depth
-        self._encoder, self._quantiser = load_analysis(folder)
-        self._decoder = load_synthesis(folder)
+        self._codec = Resynthesis(folder, synthesis_checkpoint(folder))
         self._by_teacher: dict[tuple[Line, int], Said] = {}
         self.span = span_of(self.teacher(line, 0).pcm for line in lines()[:_SPAN_LINES])
 
@@ -92,7 +93,6 @@ class _Speakers:
         """The teacher's saying; its onsets are as coarse as the voice's, so that both are aligned equally well."""
         if said := self._by_teacher.get((line, take)):
             return said
-        ort.set_seed(TAKES * line.index + take)
         words = teacher_words(line.text, self._lexicon)
         speech = self._teacher.speak(words)
         firsts = np.cumsum([0, *(len(word.phones) + bool(word.mark) for word in words[:-1])])
@@ -100,13 +100,10 @@ class _Speakers:
         self._by_teacher[line, take] = said = Said(speech.pcm.astype(np.float32) / 32768.0, onsets_s)
         return said
 
-    @torch.no_grad()
     def codec(self, line: Line, take: int) -> Said:
         """The teacher's saying through analysis and synthesis, as deep as the voice speaks."""
         said = self.teacher(line, take)
-        codes = analyse(self._encoder, self._quantiser, said.pcm)
-        latent = self._quantiser.vectors(codes)[:, : self._depth].sum(1)
-        return Said(self._decoder(latent[None])[0].numpy(), said.onsets_s)
+        return Said(self._codec(said.pcm, self._depth), said.onsets_s)
 
     def voice(self, line: Line, take: int) -> Said:
         """The voice's saying, as it is shipped."""

@@ -105,8 +105,9 @@ def _pauses(records: list[Record]) -> dict[str, Any]:
 
 
 def _contours(records: list[Record]) -> dict[str, Any]:
-    """How alike whole contours are to the teacher's first saying: medians over all sayings."""
-    pairs = np.array([record["agreement"] for record in records if record["agreement"]])
+    """How alike whole contours are to the teacher's first saying: medians over all sayings, or what is made of that."""
+    compared = [r for r in records if r["agreement"] and (r["system"], r["take"]) != ("codec", 1)]
+    pairs = np.array([record["agreement"] for record in compared])
     correlation, difference_st = np.nanmedian(pairs, axis=0)
     return {"correlation": round(float(correlation), 3), "difference_st": round(float(difference_st), 3)}
 

@@ -18,7 +18,7 @@ from voicestack.runtime import Bundle, SamplingParams, Speaker
 from voicestack.runtime.text import Lexicon
 
 from .dialogue_text import DialogueText
-from .evaluate import spoken_by
+from .evaluate import spoken_by, voice_key
 from .judges import Recogniser, SpeakerJudge
 from .paths import LEXICON, VOICE, WorkFolder
 from .speech import Teacher
@@ -63,16 +63,18 @@ def run(folder: WorkFolder, *, voice: Path = VOICE) -> dict[str, Any]:
     """Judge every setting on the same sentences and seeds, print and write `sampling/sampling.json`; resumable."""
     path = folder.stage("sampling") / "sampling.json"
     bundle = Bundle.load(voice)
-    key = f"{voice.name} {bundle.manifest.provenance['generator_steps']}"
+    key = voice_key(bundle.manifest)
     done = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    rows: dict[str, Any] = done.get("settings", {}) if done.get("voice") == key else {}
+    rows: dict[str, Any] = done.get("settings", {}) if done.get("weights") == key else {}
     settings = [setting for setting in SETTINGS if setting.name not in rows]
     if settings:
         judge = _Judge(bundle, recipe_of(folder).speak())
         for setting in tqdm(settings, desc="sampling"):
             rows[setting.name] = judge.judged(setting)
-            result = {"voice": key, "sentences": _SENTENCES, "settings": rows}
-            path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+            result = {"voice": bundle.manifest.name, "weights": key, "sentences": _SENTENCES, "settings": rows}
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+            partial.rename(path)
     print("\n".join(table(rows)))
     return rows
 

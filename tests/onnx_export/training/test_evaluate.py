@@ -29,9 +29,10 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     done: list[str] = []
     Results(tmp_path / "results.jsonl", lambda _: "a").measure(jobs(done, HELLO), "first")
     results = Results(tmp_path / "results.jsonl", lambda _: "a")
-    results.measure(jobs(done, HELLO, GOODBYE), "second")
+    records = results.measure(jobs(done, HELLO, GOODBYE), "second")
     assert done == ["Hello.", "Goodbye."]
-    assert [record["edits"] for record in results.records()] == [1, 2]
+    assert [record["edits"] for record in records] == [1, 2]
+    assert results.measure(jobs(done, GOODBYE), "fewer") == records[1:]
 
 
 @pytest.mark.parametrize(("key", "sentence"), [("b", HELLO), ("a", Sentence("everyday", 0, "Hello there."))])

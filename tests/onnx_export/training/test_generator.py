@@ -12,13 +12,33 @@ from voicestack.onnx_export.training.examples import Example  # noqa: E402
 from voicestack.onnx_export.training.generator_model import LocalGenerator  # noqa: E402
 from voicestack.onnx_export.training.local_objective import losses  # noqa: E402
 from voicestack.onnx_export.training.progress import Checkpoint  # noqa: E402
+from voicestack.runtime.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 
+def small(seed: int = 0) -> LocalGenerator:
+    """A small generator, and its codec's codebooks, of random numbers."""
+    torch.manual_seed(seed)
+    config = GeneratorConfig(d_model=32, layers=1, heads=2, kv_heads=1, head_dim=16, ffn=32, local_d=32, local_heads=2)
+    return LocalGenerator(config, torch.randn(config.n_vq, config.codebook, config.latent))
+
+
+def test_a_generator_of_another_codecs_codes_is_refused(tmp_path: Path) -> None:
+    """It would make noise; one whose codebooks were kept in half precision is taken."""
+    checkpoint, model = Checkpoint(tmp_path / "generator.pt"), small()
+    for weights in (small(1).state_dict(), {name: value.half() for name, value in model.state_dict().items()}):
+        checkpoint.save(lambda weights=weights: {"step": 7, "model": weights}, force=True)  # type: ignore[misc]
+        if weights["codebooks"].dtype == torch.float16:
+            assert generator._restore(checkpoint, model, {}) == (7, 0)
+        else:
+            with pytest.raises(InputError, match="another codec"):
+                generator._restore(checkpoint, model, {})
+
+
 def test_kept_weights_begin_a_schedule_of_their_own(tmp_path: Path) -> None:
     """A state without an optimiser begins one at its step; a running state goes on with its own, an old one with 0."""
-    model = torch.nn.Linear(2, 2)
+    model = small()
     optimisers = {"adam": torch.optim.Adam(model.parameters())}
     checkpoint = Checkpoint(tmp_path / "generator.pt")
     assert generator._restore(checkpoint, model, optimisers) == (0, 0)
@@ -31,9 +51,8 @@ def test_kept_weights_begin_a_schedule_of_their_own(tmp_path: Path) -> None:
 
 def test_the_first_layers_are_scored_on_every_frame() -> None:
     """In training, too, where the deeper ones are scored on a share of the frames only."""
-    torch.manual_seed(0)
-    config = GeneratorConfig(d_model=32, layers=1, heads=2, kv_heads=1, head_dim=16, ffn=32, local_d=32, local_heads=2)
-    model = LocalGenerator(config, torch.randn(config.n_vq, config.codebook, config.latent))
+    model = small()
+    config = model.config
     with torch.no_grad():
         model.local_out.normal_()
     words: list[tuple[str, tuple[str, ...], str]] = [("hello", ("HH", "AH0", "L", "OW1"), ".")]

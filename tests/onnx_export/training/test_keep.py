@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 from voicestack.onnx_export.training.keep import keep, restore  # noqa: E402
 from voicestack.onnx_export.training.listener import graph_file  # noqa: E402
 from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
+from voicestack.runtime.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -18,7 +19,7 @@ def test_kept_weights_come_back_in_single_precision(tmp_path: Path) -> None:
     Of the codec's decoder only the one that is furthest on is kept.
     """
     old, new = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "new")
-    weights = {"a": torch.tensor([0.5, 2.0]), "count": torch.tensor([3])}
+    weights = {"a": torch.tensor([0.5, 2.0]), "count": torch.tensor([3]), "codebooks": torch.ones(2)}
     for name, parts in (
         ("analysis", ("encoder", "quantiser")),
         ("synthesis", ("decoder",)),
@@ -69,7 +70,9 @@ def test_a_listener_is_kept_as_it_is(tmp_path: Path) -> None:
     old, new, kept = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "new"), tmp_path / "kept"
     (old.stage("listener") / "listener.onnx").write_bytes(b"hears well")
     keep(old, kept)
-    keep(WorkFolder(tmp_path / "deaf"), kept)
+    deaf = WorkFolder(tmp_path / "deaf")
+    torch.save({"step": 1, "model": {}}, deaf.stage("generator") / "generator.pt")
+    keep(deaf, kept)
     assert (kept / "joe" / "listener.onnx").read_bytes() == b"hears well"
     restore(new, kept)
     assert graph_file(new).read_bytes() == b"hears well"
@@ -82,8 +85,44 @@ def test_the_summary_of_an_evaluation_is_kept_with_the_weights(tmp_path: Path) -
     """So a bundle made of kept weights can say how it was judged; the single sentences are left out."""
     old, new, kept = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "new"), tmp_path / "kept"
     judged = {"summary": {"sentences": 2}, "sentences": [{"heard": "so"}, {"heard": "well"}]}
-    (old.stage("evaluate") / "evaluation.json").write_text(json.dumps(judged), "utf-8")
+    (old.stage("listener") / "listener.onnx").write_bytes(b"hears well")
+    for name in ("joe", "joe-float16"):
+        old.stage("evaluate")
+        old.evaluation(name).write_text(json.dumps({**judged, "name": name}), "utf-8")
     keep(old, kept)
     restore(new, kept)
-    restored = json.loads((new.root / "evaluate" / "evaluation.json").read_text("utf-8"))
-    assert restored == {"summary": {"sentences": 2}}
+    assert json.loads(new.evaluation("joe").read_text("utf-8")) == {"summary": {"sentences": 2}}
+
+
+def test_what_a_work_folder_lacks_stays_as_it_was_kept(tmp_path: Path) -> None:
+    """A folder with a generator only replaces that; a folder without weights is refused, and nothing is deleted."""
+    whole, part, kept = WorkFolder(tmp_path / "whole"), WorkFolder(tmp_path / "part"), tmp_path / "kept"
+    for step, folder, stages in ((1, whole, ("generator", "delay")), (2, part, ("generator",))):
+        for stage in stages:
+            torch.save({"step": step, "model": {}, "data": {"hours": step}}, folder.stage(stage) / f"{stage}.pt")
+        keep(folder, kept)
+    steps = {
+        name: torch.load(kept / "joe" / f"{name}.pt", weights_only=True)["step"] for name in ("generator", "delay")
+    }
+    assert steps == {"generator": 2, "delay": 1}
+    facts = json.loads((kept / "joe" / "facts.json").read_text("utf-8"))
+    assert facts == {"generator": {"hours": 2}, "delay": {"hours": 1}}
+    before = {path: path.read_bytes() for path in (kept / "joe").iterdir()}
+    with pytest.raises(InputError, match="--work"):
+        keep(WorkFolder(tmp_path / "mistyped"), kept)
+    assert {path: path.read_bytes() for path in (kept / "joe").iterdir()} == before
+
+
+def test_kept_weights_are_not_put_beside_a_codec_of_ones_own(tmp_path: Path) -> None:
+    """A generator of another codec's codes makes noise; beside the kept codec it comes back."""
+    old, own, kept = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "own"), tmp_path / "kept"
+    for folder, books in ((old, torch.ones(2)), (own, torch.zeros(2))):
+        state = {"step": 1, "encoder": {}, "quantiser": {"codebooks": books}}
+        torch.save(state, folder.stage("codec") / "analysis.pt")
+    torch.save({"step": 1, "model": {}}, old.stage("generator") / "generator.pt")
+    keep(old, kept)
+    restore(own, kept)
+    assert not (own.root / "generator").exists()
+    (old.root / "generator" / "generator.pt").unlink()
+    restore(old, kept)
+    assert (old.root / "generator" / "generator.pt").exists()

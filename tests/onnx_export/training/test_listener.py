@@ -72,5 +72,5 @@ def test_the_stage_is_done_once_and_makes_the_same_from_the_same_speech(
 
 def test_nothing_is_learned_without_speech(tmp_path: Path) -> None:
     """The shard that is kept for validation is not enough, and the stage that makes more is named."""
-    with pytest.raises(InputError, match="stage data"):
+    with pytest.raises(InputError, match="stage `data`"):
         listener.make(WorkFolder(tmp_path))

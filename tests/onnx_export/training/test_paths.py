@@ -14,13 +14,14 @@ def test_a_work_folder_knows_its_voice(tmp_path: Path) -> None:
     assert WorkFolder(tmp_path / "new").voice_name == "ann"
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_a_work_folder_is_never_given_to_another_voice(tmp_path: Path, named: bool) -> None:
+@pytest.mark.parametrize("stage", [None, "shards", "codec", "generator"])
+def test_a_work_folder_is_never_given_to_another_voice(tmp_path: Path, stage: str | None) -> None:
     """Neither when it was named, nor when it has been worked in without a name; its own may be told again."""
     folder = WorkFolder(tmp_path)
-    if named:
+    if stage is None:
         folder.name_voice(FIRST_VOICE)
-    folder.shards.mkdir()
+    else:
+        folder.stage(stage)
     folder.name_voice(FIRST_VOICE)
     with pytest.raises(InputError, match=f"is the work folder of {FIRST_VOICE}; give another --work to train ann"):
         folder.name_voice("ann")
