@@ -1,6 +1,9 @@
 """What the generators learn from: the words, their onsets, and the codes of the frozen codec."""
 
+import hashlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,21 +67,27 @@ class Examples:
 
     def refresh(self) -> None:
         """Take in shards that were finished since the last call."""
-        cache = self._folder.stage("codes")
         for path in self._folder.shard_files():
             if path.stem in self._shards:
                 continue
             utterances = list(read_shard(path))
-            kept = cache / f"{path.stem}.npz"
-            if not kept.exists():
-                codes = [self.encode(utterance) for utterance in utterances]
-                np.savez(kept, codes=np.concatenate(codes), ends=np.cumsum([len(c) for c in codes]))
-            with np.load(kept) as arrays:
+            with np.load(self._encoded(path.stem, utterances)) as arrays:
                 split = np.split(arrays["codes"], arrays["ends"][:-1])
             self._shards[path.stem] = [
                 Example(u.words, u.onsets_s, u.length_scale, codes) for u, codes in zip(utterances, split, strict=True)
             ]
         require_shards(self._folder, len(self._shards) - VALIDATION_SHARDS)
+
+    def _encoded(self, shard: str, utterances: list[Utterance]) -> Path:
+        """The file of a shard's codes, kept once it was made: of this codec, whatever others were tried."""
+        books = hashlib.sha256(self._quantiser.codebooks.half().numpy().tobytes()).hexdigest()[:12]
+        kept = self._folder.stage(f"codes/{books}") / f"{shard}.npz"
+        if not kept.exists():
+            codes = [self.encode(utterance) for utterance in utterances]
+            partial = kept.with_suffix(f".{os.getpid()}.npz")
+            np.savez(partial, codes=np.concatenate(codes), ends=np.cumsum([len(c) for c in codes]))
+            partial.rename(kept)
+        return kept
 
     def encode(self, utterance: Utterance) -> NDArray[np.int16]:
         """Codes int16 [frames, n_vq] of one utterance, zero-padded to whole frames."""

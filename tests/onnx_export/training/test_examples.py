@@ -1,9 +1,15 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 from voicestack.onnx_export.training.examples import Example, Examples, written  # noqa: E402
+from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -35,6 +41,34 @@ def test_the_first_shard_is_never_trained_on() -> None:
     assert {len(example.codes) for example in examples.batch(np.random.default_rng(0), 500)} == {20}
     assert {len(example.codes) for example in examples.validation()} == {10}
     assert {len(example.codes) for example in examples.known()} == {20}
+
+
+def test_codes_are_kept_of_each_codec_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once made they are read; another codec's are made anew, and half a file of a run that broke off is no file."""
+    made: list[float] = []
+
+    def shard_by(codebook: float) -> float:
+        examples: Any = object.__new__(Examples)
+        examples._folder, examples._quantiser = (
+            WorkFolder(tmp_path),
+            SimpleNamespace(codebooks=torch.full((2,), codebook)),
+        )
+
+        def encode(_: object) -> NDArray[np.int16]:
+            made.append(codebook)
+            return np.full((3, 2), codebook, np.int16)
+
+        monkeypatch.setattr(examples, "encode", encode)
+        with np.load(examples._encoded("shard_0001", [None, None])) as arrays:
+            assert arrays["codes"].shape == (6, 2)
+            return float(arrays["codes"][0, 0])
+
+    assert [shard_by(codebook) for codebook in (1, 2, 1)] == [1, 2, 1]
+    assert made == [1, 1, 2, 2]
+    (kept,) = (path for path in tmp_path.rglob("*.npz") if np.load(path)["codes"][0, 0] == 1)
+    kept.rename(kept.with_suffix(".77.npz"))
+    assert shard_by(1) == 1
+    assert made == [1, 1, 2, 2, 1, 1]
 
 
 def test_what_is_said_at_another_rate_carries_its_length() -> None:
