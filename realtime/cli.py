@@ -219,7 +219,10 @@ def _token(path: Path | None, url: str | None) -> str | None:
         return None
     if url is None:
         raise InputError("--token-file is for a server; give its --url, too")
-    token = path.read_text("utf-8", errors="replace").strip()
+    try:
+        token = path.read_text("utf-8", errors="replace").strip()
+    except OSError as error:
+        raise InputError(f"--token-file {path} cannot be read: {error.strerror}") from error
     if not token.isascii() or not token.isprintable() or not token:
         raise InputError(f"--token-file {path} holds no token; it must be one line of letters, digits and signs")
     return token

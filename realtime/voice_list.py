@@ -10,8 +10,14 @@ from voicestack.runtime import installed_voices
 def voice_lines() -> Iterator[str]:
     """One line for each voice: its name, size, licence and folder."""
     for name, path in installed_voices().items():
-        size_mb = sum(file.stat().st_size for file in path.iterdir()) / 1e6
-        yield f"{name:<20} {size_mb:7.1f} MB  {_licence(path):<14} {path}"
+        yield f"{name:<20} {_size(path):>10}  {_licence(path):<14} {path}"
+
+
+def _size(path: Path) -> str:
+    try:
+        return f"{sum(file.stat().st_size for file in path.iterdir()) / 1e6:.1f} MB"
+    except OSError:
+        return "unreadable"
 
 
 def _licence(path: Path) -> str:

@@ -1,8 +1,12 @@
-"""Markers that ask for an extra skip where it is not installed."""
+"""Markers that ask for an extra skip where it is not installed; drawn examples may take as long as the machine does."""
 
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 NEEDS = {"torch": "torch", "asr": "faster_whisper"}
 

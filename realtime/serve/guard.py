@@ -101,10 +101,6 @@ class Guard:
             self._tickets.popitem(last=False)
         return ticket
 
-    def forgive(self) -> None:
-        """Forget all wrong tokens."""
-        self._failures = _Failures(self._clock)
-
     def _check_host(self, headers: Mapping[str, str]) -> None:
         # Another site's script can call us by its own name once that resolves to us; it cannot call us by an address.
         host = headers.get("host", "")
@@ -133,7 +129,8 @@ class Guard:
     def _check_token(self, request: Request) -> None:
         if self._token is None:
             return
-        if (wait_s := self._failures.wait_s(request.remote)) > 0:
+        sender = _sender(request)
+        if (wait_s := self._failures.wait_s(sender)) > 0:
             raise RefusedError(
                 429,
                 "too_many_failures",
@@ -147,8 +144,8 @@ class Guard:
         # Not where tickets are given out: one that could buy the next would never end.
         if request.method == "GET" and self._uses_ticket(request.query.get("ticket")):
             return
-        if given or "ticket" in request.query:
-            self._failures.failed(request.remote)
+        if guesses := len(given) + ("ticket" in request.query):
+            self._failures.failed(sender, guesses)
         raise RefusedError(
             401,
             "invalid_api_key",
@@ -168,9 +165,9 @@ class _Failures:
         self._clock = clock
         self._counts: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def failed(self, remote: str) -> None:
+    def failed(self, remote: str, guesses: int) -> None:
         key = _network(remote)
-        self._counts[key] = (self._count(key) + 1, self._clock())
+        self._counts[key] = (self._count(key) + guesses, self._clock())
         self._counts.move_to_end(key)
         while len(self._counts) > _REMOTES:
             self._counts.popitem(last=False)
@@ -181,6 +178,12 @@ class _Failures:
     def _count(self, key: str) -> float:
         count, at_s = self._counts.get(key, (0.0, 0.0))
         return max(0.0, count - (self._clock() - at_s) * _FORGIVEN_PER_S)
+
+
+def _sender(request: Request) -> str:
+    """The address a request comes from: behind a proxy of this machine the one that it names last, its own client."""
+    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    return forwarded if forwarded and is_loopback(request.remote) else request.remote
 
 
 def _given(request: Request) -> Iterator[str]:

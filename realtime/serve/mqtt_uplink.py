@@ -54,9 +54,16 @@ class BrokerAddress:
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError as error:
-            raise InputError(f"the port of the MQTT URL must be a number up to 65535: {error}") from None
-        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        except ValueError:
+            # Its reason repeats what stands where the port should, which may be a password.
+            raise InputError("the port of the MQTT URL must be a number, 1 to 65535") from None
+        if (
+            parts.scheme not in ("mqtt", "mqtts")
+            or not parts.hostname
+            or parts.path not in ("", "/")
+            or parts.query
+            or port == 0
+        ):
             raise InputError("the MQTT URL must look like mqtt://host:1883 or mqtts://user:password@host:8883")
         tls = parts.scheme == "mqtts"
         user, password = (value and unquote(value) for value in (parts.username, parts.password))

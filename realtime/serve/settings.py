@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from voicestack.runtime import InputError, default_voice_path, find_voice
 
@@ -42,6 +41,8 @@ class Settings:
     insecure: bool = False
 
     def __post_init__(self) -> None:
+        if self.wyoming_port == self.port:
+            raise InputError(f"--wyoming {self.port} is the port of everything else; choose another")
         if is_loopback(self.host) or self.insecure:
             return
         if self.policy.token is None:
@@ -191,6 +192,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _wyoming(text: str) -> int:
+    port = _port(text)
+    if not port:
+        raise argparse.ArgumentTypeError("must be a port that Home Assistant can be told, 1 to 65535, got 0")
+    return port
+
+
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100_000:
         raise argparse.ArgumentTypeError(f"must be a number from 1 on, got {text!r}")
@@ -208,21 +216,23 @@ def _voice(text: str) -> Path:
 
 
 def _mqtt(text: str) -> str:
+    from .mqtt_uplink import BrokerAddress
+
     try:
-        parts = urlsplit(text)
-        reachable = parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        reachable = False
-    if not reachable:
-        # The text may hold a password.
-        raise argparse.ArgumentTypeError("must look like mqtt://[user:password@]host[:port], or mqtts://")
+        BrokerAddress.of(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
 def _prefix(text: str) -> str:
+    from .mqtt_core import Topics
+
     prefix = text.strip("/")
-    if not prefix or any(character in prefix for character in "+#\0") or len(prefix) > 200:
-        raise argparse.ArgumentTypeError(f"must be levels of a topic without + and #, got {text!r}")
+    try:
+        Topics(prefix)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return prefix
 
 
@@ -250,7 +260,7 @@ _OPTIONS = (
     _Option("token_file", Path, "FILE", "holds the token that everybody must send, at least 16 characters"),
     _Option("mqtt", _mqtt, "URL", "a broker to listen to, mqtt://[user:password@]host[:port] or mqtts://"),
     _Option("mqtt_prefix", _prefix, "P", "how its topics begin (voicestack)"),
-    _Option("wyoming", _port, "PORT", "speak Home Assistant's protocol on this port"),
+    _Option("wyoming", _wyoming, "PORT", "speak Home Assistant's protocol on this port"),
     _Option("max_sessions", _count, "N", "conversations at once, beyond what the machine can do anyway"),
     _Option("ice_server", _ice, "URL", "a STUN or TURN server for WebRTC; may be repeated", many=True),
     _Option("allow_origin", _origin, "ORIGIN", "a page that may use this server; may be repeated", many=True),

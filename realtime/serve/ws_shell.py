@@ -123,9 +123,11 @@ class Connection:
 
     async def _idle_in_s(self, heard_s: float, now_s: float) -> float:
         """When there is to be looked again, once what has been idle for too long is closed."""
-        limits, allowed_s = self._service.limits, self._dialect.context_idle_s
+        allowed_s = self._dialect.context_idle_s
+        # Who may keep a context open for longer may be silent for as long.
+        most_s = max(self._service.limits.idle_s, allowed_s or 0.0)
         busy = False
-        left_s = limits.idle_s
+        left_s = most_s
         for context, talk in list(self._talks.items()):
             if talk.busy:
                 busy = True
@@ -136,9 +138,9 @@ class Connection:
                     await self._let_go(context, talk)
         last_s = max([heard_s, *self._active_s.values()])
         if not busy:
-            left_s = min(left_s, last_s + limits.idle_s - now_s)
-            if last_s + limits.idle_s <= now_s:
-                await self._part(POLICY, f"nothing was said for {limits.idle_s:g} s; say something now and then")
+            left_s = min(left_s, last_s + most_s - now_s)
+            if last_s + most_s <= now_s:
+                await self._part(POLICY, f"nothing was said for {most_s:g} s; say something now and then")
         return left_s
 
     async def _let_go(self, context: str, talk: Talk) -> None:

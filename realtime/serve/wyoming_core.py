@@ -23,6 +23,7 @@ from .talk import Ended, Sound, TalkEvent
 
 _HALF = re.compile("[\ud800-\udfff]")
 """Half of a character, which JSON can spell and nobody can say."""
+_VERSION = version("voicestack")
 _ABOUT = {"name": "voicestack", "url": ""}
 
 
@@ -223,7 +224,7 @@ def _refuse_ssml(event: WyomingEvent) -> None:
 
 def _info(voice_name: str) -> dict[str, Any]:
     """The one program we are, with the one voice that there is."""
-    common = {"attribution": _ABOUT, "installed": True, "version": version("voicestack")}
+    common = {"attribution": _ABOUT, "installed": True, "version": _VERSION}
     voice = {"name": voice_name, "description": voice_name, "languages": ["en"], "speakers": None, **common}
     program = {
         "name": "voicestack",

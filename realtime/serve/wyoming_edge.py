@@ -8,7 +8,9 @@ from collections import deque
 from voicestack.runtime import InputError, VoicestackError
 
 from ..outlet import Ending
+from .bucket import Bucket
 from .edge import WireClosedError
+from .failures import cannot_listen
 from .service import Service
 from .sockets import bound
 from .talk import Ended, Talk, TalkEvent
@@ -51,7 +53,7 @@ class WyomingEdge:
         try:
             server = await asyncio.start_server(accept, self._host, self.port, limit=_READ_BYTES, start_serving=False)
         except OSError as error:
-            raise InputError(f"cannot listen on tcp://{self._host}:{self.port}: {error}") from error
+            raise InputError(cannot_listen(self._host, self.port, error, "--wyoming")) from error
         self.port = server.sockets[0].getsockname()[1]
         async with group:
             try:
@@ -88,6 +90,7 @@ class _Connection:
         self._talk: Talk | None = None
         self._speaking: asyncio.Task[None] | None = None
         self._heard = False
+        self._bucket = Bucket(service.limits.messages_per_s, service.limits.message_burst, service.clock)
         bound(writer.transport, _WRITE_BYTES)
 
     async def run(self) -> None:
@@ -95,6 +98,9 @@ class _Connection:
         try:
             async with asyncio.timeout(self._service.limits.total_s):
                 while (event := await self._next()) is not None:
+                    await self._bucket.wait()
+                    # What comes in one piece is read without a pause, and others are to be heard between.
+                    await asyncio.sleep(0)
                     for command in self._dialogue.read(event):
                         await self._obey(command)
         except VoicestackError as error:

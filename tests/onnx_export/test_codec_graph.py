@@ -37,7 +37,7 @@ def random_codes(batch: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).integers(0, 1025, (batch, FRAMES, 32))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(cuts=st.sets(st.integers(1, FRAMES - 1)))
 def test_any_chunking_gives_the_same_sound(bundle: Bundle, cuts: set[int]) -> None:
     """However the frames are cut into calls, the samples are those of one call."""

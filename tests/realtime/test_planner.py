@@ -37,7 +37,7 @@ talkers = st.builds(
 
 
 @given(st.lists(talkers, max_size=40), st.floats(0, 10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_round_steps_nobody_twice_and_nobody_who_must_not(crowd: list[Talker], now_s: float) -> None:
     """Whatever state the tracks are in, a plan names each at most once, none that is parked, full or has ended."""
     planner = Planner(lambda: COST, PERIOD_S)
@@ -56,7 +56,7 @@ def test_a_round_steps_nobody_twice_and_nobody_who_must_not(crowd: list[Talker],
 
 
 @given(st.lists(talkers, max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_comes_everybody_is_served_refused_or_gone_and_no_track_is_left(crowd: list[Talker]) -> None:
     """Every talker ends in one way, nobody is made deeper than asked, and nobody who stays is cut short."""
     simulation = Simulation(COST)

@@ -77,3 +77,16 @@ def test_voices_are_listed(tiny: Path) -> None:
     assert lines["tiny"].endswith(str(tiny))
     assert f" {sum(file.stat().st_size for file in tiny.iterdir()) / 1e6:.1f} MB " in lines["tiny"]
     assert "unreadable" in lines["broken"]
+
+
+def test_a_voice_that_cannot_be_read_does_not_hide_the_others(tiny: Path) -> None:
+    """Its line says so; those behind it follow."""
+    broken = tiny.with_name("broken")
+    write_tiny_bundle(broken)
+    (broken / "weights.bin").unlink()
+    (broken / "weights.bin").symlink_to(tiny.parent / "nowhere")
+    room = Room()
+    assert main(["voices"], room.desk()) == 0
+    lines = room.out.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["broken", "joe", "tiny"]
+    assert "unreadable" in lines[0]

@@ -29,7 +29,7 @@ def offline(codec: Codec, codes: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.concatenate([*codec.decode([(state, codes)]), codec.flush(state)])
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=6), depth=st.integers(1, 32))
 def test_any_chunking_equals_offline_decoding(codec: Codec, sizes: list[int], depth: int) -> None:
     """Frames decoded in pieces of any size give the sound of one piece, and as many samples as frames need."""

@@ -30,7 +30,7 @@ def drawn(column: Ints, depth: int, seed: int) -> Ints:
     return np.where(column[:depth] == NULL, noise, column[:depth])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STACKS)
 def test_what_is_delayed_comes_back(case: tuple[int, int, int, int]) -> None:
     """Columns fed step by step are told as they are, live codes only, and end up as the stacks they came from."""
@@ -56,7 +56,7 @@ def test_what_is_delayed_comes_back(case: tuple[int, int, int, int]) -> None:
     np.testing.assert_array_equal(line.stacks(0, frames)[:, :depth], stacks)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(STACKS)
 def test_windows_hold_the_last_live_codes_of_each_layer(case: tuple[int, int, int, int]) -> None:
     """A window of four has, after every step, the last four codes that a layer's frames got, and nothing else."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voicestack.runtime import Bundle, BundleError, CuedFeed, Reason, SamplingParams, Speaker, default_voice_path, doubt
@@ -75,14 +75,12 @@ class Scene:
         return found
 
 
-@settings(deadline=None)
 @given(piece=st.integers(100, 60_000))
 def test_words_that_are_heard_are_not_doubted(piece: int) -> None:
     """Each phone is heard in its token's time: nothing is doubted, in whatever pieces the sound comes."""
     assert Scene().doubts(piece=piece) == []
 
 
-@settings(deadline=None)
 @given(piece=st.integers(100, 60_000))
 def test_a_word_that_is_not_heard_is_unclear(piece: int) -> None:
     """Another word's phones are heard in its place; the doubt has its spelling and its frames."""

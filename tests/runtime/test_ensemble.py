@@ -69,7 +69,7 @@ def test_utterances_together_sound_as_each_does_by_itself(tiny: Bundle) -> None:
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=12), st.integers(1, 5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_how_text_and_sound_are_cut_does_not_matter(tiny: Bundle, cuts: list[int], chunk_frames: int) -> None:
     """Text that comes in pieces, with steps between, gives the sound of the text that is there at once."""
     ensemble = Ensemble(tiny, slots=1)

@@ -180,7 +180,7 @@ BEHIND_ON_ALL_BANDS = [("join", 3, 32), ("step", 40, 0), ("maintain", 3, 0), ("s
 
 
 @pytest.mark.parametrize("head", ["local", "delay"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @example([*BEHIND_ON_ALL_BANDS, ("leave", 0, 0), *BEHIND_ON_ALL_BANDS[1:]])
 @given(st.lists(ACTS, min_size=4, max_size=18))
 def test_any_order_of_calls_gives_what_a_plain_list_gives(

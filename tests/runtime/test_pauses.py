@@ -88,7 +88,7 @@ def test_chunks_of_silence_follow_the_others_and_have_no_codes(speaker: Speaker)
             assert len(chunk.pcm) <= 4 * FRAME
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=8))
 def test_text_may_arrive_in_any_pieces(speaker: Speaker, cuts: list[int]) -> None:
     """However the text is cut, inside of a tag, too, the samples and words are those of the text as a whole."""
@@ -132,7 +132,7 @@ def test_pauses_are_a_part_of_the_length_that_is_asked_for(speaker: Speaker) -> 
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=12), st.integers(1, 5))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_an_ensemble_pauses_as_a_speaker_does(tiny: Bundle, cuts: list[int], chunk_frames: int) -> None:
     """In pieces of no more frames than are wanted, however text comes, with the same words at the same times."""
     ensemble = Ensemble(tiny, slots=1)

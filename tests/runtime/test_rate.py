@@ -105,7 +105,7 @@ def test_with_another_rate_a_sentence_begins_when_all_of_it_was_read(speaker: Sp
     assert read == ["Hello there ", "world. "]
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=8))
 def test_text_may_arrive_in_any_pieces(speaker: Speaker, cuts: list[int]) -> None:
     """However the text is cut, the samples are those of the text as a whole."""

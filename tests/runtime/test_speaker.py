@@ -66,7 +66,7 @@ def test_each_sentence_ends_once(speaker: Speaker) -> None:
     assert events[-1] in (Event.ENDED, Event.CAPPED)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=8))
 def test_text_may_arrive_in_any_pieces(speaker: Speaker, cuts: list[int]) -> None:
     """However the text is cut, the samples and words are those of the text as a whole."""

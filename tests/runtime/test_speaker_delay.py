@@ -76,7 +76,7 @@ def whole(tiny_delay: Bundle) -> list[Codes]:
     return bench.lines
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     first=st.integers(1, 32),
     step_s=st.floats(0.001, 0.2),

@@ -78,7 +78,7 @@ def test_an_unknown_format_is_told_with_those_there_are() -> None:
         encoder("ogg", RATE)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=12), st.sampled_from([8000, 22_050, 24_000, 48_000]))
 def test_opus_packets_are_20_ms_each_however_the_sound_is_cut(sizes: list[int], rate: int) -> None:
     """As many as the sound fills, the last one filled up; their number does not depend on the pieces."""

@@ -78,6 +78,7 @@ def test_too_many_wrong_tokens_of_one_address_are_not_looked_at_any_more() -> No
     guard = Guard(Policy(TOKEN), clock)
     seen = [status(guard, x_api_key="x" * 20) for _ in range(30)]
     assert seen == [401] * 20 + [429] * 10
+    assert status(guard) == 429
     assert status(guard, x_api_key=TOKEN) == 429
     assert status(guard, "192.0.2.2", x_api_key=TOKEN) == 200
     clock.now_s += 3
@@ -87,6 +88,25 @@ def test_too_many_wrong_tokens_of_one_address_are_not_looked_at_any_more() -> No
         status(guard, f"2001:db8::{number}", x_api_key="x" * 20)
     assert status(guard, "2001:db8::ffff", x_api_key=TOKEN) == 429
     assert status(guard, "2001:db8:1::1", x_api_key=TOKEN) == 200
+
+
+def test_every_guess_counts_however_many_come_in_one_request() -> None:
+    """Subprotocols may be many; a request with twenty of them is as good as twenty."""
+    guard = Guard(Policy(TOKEN), Clock())
+    guesses = ", ".join(f"voicestack.token.{number:016}" for number in range(20))
+    assert [status(guard, sec_websocket_protocol=guesses) for _ in range(2)] == [401, 429]
+
+
+def test_behind_a_proxy_of_this_machine_nobody_is_locked_out_for_another() -> None:
+    """Who guesses is whom the proxy names last; what a client claims before that, or without a proxy, is nothing."""
+    guard = Guard(Policy(TOKEN), Clock())
+    for number in range(30):
+        forged = f"192.0.2.{number}, 198.51.100.7"
+        last = status(guard, "127.0.0.1", x_api_key="x" * 20, x_forwarded_for=forged)
+    assert last == 429
+    assert status(guard, "127.0.0.1", x_api_key=TOKEN, x_forwarded_for="198.51.100.8") == 200
+    direct = [status(guard, "192.0.2.1", x_api_key="x" * 20, x_forwarded_for=f"10.0.0.{n}") for n in range(21)]
+    assert direct == [401] * 20 + [429]
 
 
 def test_a_request_without_any_token_is_no_guess() -> None:

@@ -19,7 +19,7 @@ def spoken(pcm: np.ndarray, source_hz: int, form: PcmFormat) -> bytes:
     return stream.feed(pcm) + stream.finish()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 3000), max_size=8), st.sampled_from([8000, 16_000, 22_050, 24_000, 48_000]))
 def test_how_sound_is_cut_does_not_matter(cuts: list[int], rate_hz: int) -> None:
     """The bytes of the pieces are those of the whole, at any rate."""

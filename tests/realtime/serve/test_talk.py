@@ -263,7 +263,7 @@ async def test_the_depth_may_be_changed_while_it_speaks() -> None:
             talk.set_depth(33)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.one_of(st.text("ab ", max_size=4), st.sampled_from(["<flush>", "<interrupt>", "<yield>"])), max_size=14)
 )

@@ -371,7 +371,7 @@ async def test_an_assistant_that_fails_is_told_of_and_the_call_goes_on() -> None
         assert "secret" not in line.told("error")[0]["message"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from(["text", "flush", "interrupt", "soft", "hear", "user", "depth"]), max_size=12))
 def test_any_order_of_commands_ends_well(commands: list[str]) -> None:
     """Each interruption is answered once, each utterance that began has ended once, and nothing is left."""

@@ -343,3 +343,26 @@ def test_bytes_that_are_no_events_are_refused_and_nothing_else(data: bytes) -> N
 def test_no_event_is_an_error_of_ours() -> None:
     """A short run of the fuzzer."""
     assert fuzz_wyoming.fuzz(400, seed=1).tried == 400
+
+
+@run
+async def test_a_flood_of_events_holds_nobody_up_and_is_read_no_faster_than_allowed() -> None:
+    """Many that come in one piece: all are answered in time, and between any two of them others have their turn."""
+    limits = ServeLimits(messages_per_s=200, message_burst=20)
+    async with served(limits) as edge, connected(edge) as client:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        ticking, began_s = asyncio.create_task(others()), asyncio.get_running_loop().time()
+        client.send_bytes(encoded("describe", {}) * 60)
+        for _ in range(60):
+            assert (event := await client.read()) is not None
+            assert event[0] == "info"
+        ticking.cancel()
+        assert asyncio.get_running_loop().time() - began_s >= 0.9 * (60 - 20) / 200
+        assert turns > 60

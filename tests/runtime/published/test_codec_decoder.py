@@ -52,7 +52,7 @@ def test_sound_is_the_published_one_in_any_chunks(case: CodecCase, decoder: Code
     assert largest_difference(sound, case.pcm("decode_full")) < 1e-4
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(cuts=st.sets(st.integers(1, FRAMES - 1), max_size=8))
 def test_mixed_chunks_equal_decoding_at_once(case: CodecCase, decoder: CodecDecoder, cuts: set[int]) -> None:
     """However a stream longer than every attention window is cut, its sound is the same."""

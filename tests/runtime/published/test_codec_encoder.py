@@ -40,7 +40,7 @@ def test_a_smaller_depth_is_a_prefix(case: CodecCase, encoder: CodecEncoder) -> 
             np.testing.assert_array_equal(encoder.encode_clip(case.sound, depth), case.codes(name)[: case.whole_frames])
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_any_pieces_of_sound_give_the_same_codes(case: CodecCase, encoder: CodecEncoder, data: st.DataObject) -> None:
     """Sound that arrives in pieces of any length, frames or not, gives the codes of the whole clip."""

@@ -120,7 +120,7 @@ def test_ids_held_back_as_the_reference_does(case: dict[str, Any]) -> None:
 @example(text="a \n  \n b", cuts=[1] * 8)
 @example(text="they're", cuts=[5, 1])
 @example(text="a<think>b<|im_end|>", cuts=[2, 3, 6])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_ids_do_not_depend_on_the_chunks(merging: JsonTokenizer, text: str, cuts: list[int]) -> None:
     """The ids given out at any time begin the ids of the whole text, and all together are them."""
     stream = TextDelta(merging)

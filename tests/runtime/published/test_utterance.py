@@ -31,7 +31,7 @@ def rows_of(lengths: list[int], gaps: list[int]) -> IntArray:
     return np.column_stack((np.zeros(len(codes), np.int64), codes))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(st.integers(1, 7), min_size=1, max_size=3),
     gaps=st.lists(st.integers(1, 4), min_size=3, max_size=3),

@@ -44,7 +44,7 @@ def test_which_families_level_their_prompts(family: str, levelled_too: bool) -> 
 
 
 @given(level=st.floats(-45, -5), channels=st.integers(1, 2))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_loudness_rule(level: float, channels: int) -> None:
     """A clip is moved towards -20 dBFS by 3 dB at most, all channels alike."""
     pcm = np.repeat(tone(peak=np.sqrt(2) * 10 ** (level / 20))[:, None], channels, axis=1)

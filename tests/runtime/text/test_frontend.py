@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voicestack.runtime.text import Lexicon, Mark, SentenceEnd, TextEvent, TextFrontEnd, Word, spoken_form
@@ -123,7 +123,6 @@ def test_long_sentence_is_divided(lexicon: Lexicon) -> None:
     assert max(sum(len(word.tokens) for word in words) for words in spelled) < 150
 
 
-@settings(deadline=None)
 @given(text=st.text(alphabet="aAbI .,;-/$5%'\"()\n*#é😀:?!…", max_size=60), size=st.integers(1, 7))
 def test_events_are_well_formed_in_any_chunking(text: str, size: int, lexicon: Lexicon) -> None:
     """Chunks do not matter; sentences begin with a word, close with one mark, and every word has tokens."""

@@ -5,7 +5,7 @@ import time
 import tracemalloc
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicestack.runtime.text import Lexicon, Normaliser, Pause, PlainWord, SentenceEnd, Silence
@@ -44,7 +44,6 @@ def test_sentence_end_comes_with_the_space(lexicon: Lexicon) -> None:
     assert Normaliser(lexicon).push("Yes. ")[-2:] == [Pause("."), SentenceEnd()]
 
 
-@settings(deadline=None)
 @given(text=TEXTS, data=st.data())
 @example(text="at 10:00 p.m. Then /T AH0/ ok. 1. x", data=None)
 def test_chunks_do_not_matter(text: str, data: st.DataObject | None, lexicon: Lexicon) -> None:
@@ -59,7 +58,6 @@ def test_chunks_do_not_matter(text: str, data: st.DataObject | None, lexicon: Le
     assert items + chunked.finish() == expected
 
 
-@settings(deadline=None)
 @given(text=TEXTS)
 def test_items_are_well_formed(text: str, lexicon: Lexicon) -> None:
     """Sentences begin with a word and end with one closing mark; a word is plain letters."""

@@ -1,7 +1,7 @@
 """Silence asked for in the text: what is a tag, what is not, and where the sentence before it ends."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicestack.runtime.text import Lexicon, Mark, Normaliser, SentenceEnd, Silence, TextFrontEnd, Word, spoken_form
@@ -111,7 +111,6 @@ def test_a_pause_is_given_out_with_its_bracket() -> None:
     assert Normaliser().push("Hello [pause 1s]")[-1] == Silence(1.0)
 
 
-@settings(deadline=None)
 @given(text=TEXTS, sizes=st.lists(st.integers(1, 9), max_size=60))
 @example(text="x" * 195 + "[pause 1s]", sizes=[1] * 205)
 @example(text="x[pause 1s]" * 3, sizes=[2] * 9)
