@@ -161,7 +161,10 @@ class RemoteSession:
                 await self._give_up()
 
     async def interrupt(self, *, finish_word: bool = False) -> Heard:
-        """Stop speaking, at once or behind the word that sounds now; returns what was heard."""
+        """Stop speaking, at once or behind the word that sounds now; returns what was heard.
+
+        An `audio` that is being read ends, also one that still waits: what is on its way is not known here.
+        """
         playout = self._playout
         if self._utterance is not None:
             await self._tell(type="played", utterance=self._utterance, seconds=playout.played_s(self._clock()))
