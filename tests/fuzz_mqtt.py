@@ -18,7 +18,7 @@ from mqtt_fakes import FakeBroker
 from scripted_worker import ScriptedWorker
 
 from voicestack.realtime.serve.limits import ServeLimits
-from voicestack.realtime.serve.mqtt_core import Topics
+from voicestack.realtime.serve.mqtt_address import Topics
 from voicestack.realtime.serve.mqtt_sessions import MqttServer
 from voicestack.realtime.serve.mqtt_uplink import Backoff
 from voicestack.realtime.serve.service import Service

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from voicestack.realtime.serve.mqtt_core import Message, Publication, Topics
+from voicestack.realtime.serve.mqtt_address import Topics
+from voicestack.realtime.serve.mqtt_core import Message, Publication
 from voicestack.realtime.serve.mqtt_sessions import MqttServer
 from voicestack.realtime.serve.mqtt_uplink import Backoff, Link, LinkLostError
 from voicestack.realtime.serve.service import Service

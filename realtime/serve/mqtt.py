@@ -14,9 +14,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from .mqtt_core import Message, Publication, Topics, presence
+from .mqtt_address import BrokerAddress, Topics
+from .mqtt_core import Message, Publication, presence
 from .mqtt_sessions import MqttServer
-from .mqtt_uplink import BrokerAddress, Connect, Link, LinkLostError
+from .mqtt_uplink import Connect, Link, LinkLostError
 from .service import Service
 
 _T = TypeVar("_T")

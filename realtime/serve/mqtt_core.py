@@ -19,7 +19,6 @@ away sends `open` again, and is told by `opened` how the last utterance ended.
 """
 
 import json
-import re
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,16 +27,13 @@ from typing import Any, Literal, get_args
 from voicestack.runtime import InputError
 
 from .limits import ServeLimits
+from .mqtt_address import Kind, Topics
 from .pcm import RATES_HZ
 from .talk import Ended, Interrupted, Sound, TalkEvent
 
-Kind = Literal["text", "control"]
 Form = Literal["pcm_s16le", "opus"]
 By = Literal["client", "broker"]
 
-_SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_PREFIX = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
-_PREFIX_CHARS = 128
 _CHUNKS_MS = (20, 40, 80)
 _OPUS_MS = 20
 _AUDIO_EXPIRY_S = 2
@@ -115,36 +111,6 @@ class Close:
 Command = Open | Say | Flush | Interrupt | Close
 _PLAIN: dict[str, Command] = {"flush": Flush(), "interrupt": Interrupt(), "close": Close()}
 _OPEN_FIELDS = {"format": "form", "sample_rate": "sample_rate_hz", "chunk_ms": "chunk_ms", "depth": "depth"}
-
-
-class Topics:
-    """The topics under a prefix. InputError for a prefix that would be more than one place in the tree."""
-
-    def __init__(self, prefix: str) -> None:
-        if len(prefix) > _PREFIX_CHARS or not _PREFIX.fullmatch(prefix):
-            raise InputError(
-                f"the topic prefix must be words of letters, digits, - and _, with / between, got {_shown(prefix)}"
-            )
-        self._prefix = prefix
-        self.filters = (f"{prefix}/+/text", f"{prefix}/+/control")
-        self.status = f"{prefix}/status"
-
-    def audio(self, session: str) -> str:
-        """Where the sound of a session goes."""
-        return f"{self._prefix}/{session}/audio"
-
-    def event(self, session: str) -> str:
-        """Where its events go."""
-        return f"{self._prefix}/{session}/event"
-
-    def read(self, topic: str) -> tuple[str, Kind] | None:
-        """The session and the kind of an incoming topic; None for what is none of ours."""
-        head, _, kind = topic.rpartition("/")
-        prefix, _, session = head.rpartition("/")
-        # An id in other characters could name a topic that is not its own, and nobody could be answered there.
-        if prefix != self._prefix or not _SESSION.fullmatch(session):
-            return None
-        return (session, "text") if kind == "text" else (session, "control") if kind == "control" else None
 
 
 def read_command(kind: Kind, payload: bytes, limits: ServeLimits) -> Command:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from voicestack.runtime import InputError, StateError, VoicestackError
 
 from .bucket import Bucket
-from .mqtt_core import Command, Message, Open, Reporter, Say, Topics, presence, read_command
+from .mqtt_address import Topics
+from .mqtt_core import Command, Message, Open, Reporter, Say, presence, read_command
 from .mqtt_session import MqttSession
 from .mqtt_uplink import Backoff, Connect, Outbox, Uplink
 from .service import Service

@@ -6,11 +6,9 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
-from voicestack.runtime import InputError, VoicestackError
+from voicestack.runtime import VoicestackError
 
 from .mqtt_core import Message, Publication
 
@@ -36,38 +34,6 @@ class Link(Protocol):
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Link]]
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerAddress:
-    """Where a broker is. The password is never shown."""
-
-    host: str
-    port: int
-    tls: bool = False
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def of(cls, url: str) -> "BrokerAddress":
-        """From mqtt://user:password@host:port, or mqtts:// for TLS. InputError says what is missing."""
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            # Its reason repeats what stands where the port should, which may be a password.
-            raise InputError("the port of the MQTT URL must be a number, 1 to 65535") from None
-        if (
-            parts.scheme not in ("mqtt", "mqtts")
-            or not parts.hostname
-            or parts.path not in ("", "/")
-            or parts.query
-            or port == 0
-        ):
-            raise InputError("the MQTT URL must look like mqtt://host:1883 or mqtts://user:password@host:8883")
-        tls = parts.scheme == "mqtts"
-        user, password = (value and unquote(value) for value in (parts.username, parts.password))
-        return cls(parts.hostname, port or (8883 if tls else 1883), tls, user or None, password)
 
 
 class Backoff:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from voicestack.runtime import InputError, default_voice_path, find_voice
 
 from .guard import Policy, is_loopback
+from .mqtt_address import BrokerAddress, Topics
 
 BAD_INPUT = 2
 PROG = "voicestack serve"
@@ -216,8 +217,6 @@ def _voice(text: str) -> Path:
 
 
 def _mqtt(text: str) -> str:
-    from .mqtt_uplink import BrokerAddress
-
     try:
         BrokerAddress.of(text)
     except InputError as error:
@@ -226,8 +225,6 @@ def _mqtt(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    from .mqtt_core import Topics
-
     prefix = text.strip("/")
     try:
         Topics(prefix)

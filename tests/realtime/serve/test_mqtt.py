@@ -19,9 +19,10 @@ from scripted_worker import FRAME, RATE, ScriptedWorker
 
 from voicestack.realtime.scheduler import Limits
 from voicestack.realtime.serve.limits import ServeLimits
-from voicestack.realtime.serve.mqtt_core import Kind, Open, Say, Topics, read_command
+from voicestack.realtime.serve.mqtt_address import BrokerAddress, Kind, Topics
+from voicestack.realtime.serve.mqtt_core import Open, Say, read_command
 from voicestack.realtime.serve.mqtt_pieces import PcmPieces
-from voicestack.realtime.serve.mqtt_uplink import Backoff, BrokerAddress
+from voicestack.realtime.serve.mqtt_uplink import Backoff
 from voicestack.realtime.serve.service import Service
 from voicestack.realtime.voice import Voice, VoiceConfig
 from voicestack.runtime import InputError

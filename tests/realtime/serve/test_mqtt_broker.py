@@ -26,7 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from voicestack.realtime.serve.limits import ServeLimits
 from voicestack.realtime.serve.mqtt import MqttEdge, cancellable, subscribe
-from voicestack.realtime.serve.mqtt_core import Topics
+from voicestack.realtime.serve.mqtt_address import Topics
 from voicestack.realtime.serve.mqtt_uplink import LinkLostError
 from voicestack.realtime.serve.service import Service
 from voicestack.realtime.voice import Voice, VoiceConfig
