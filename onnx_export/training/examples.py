@@ -3,6 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +79,15 @@ class Examples:
             ]
         require_shards(self._folder, len(self._shards) - VALIDATION_SHARDS)
 
+    @cached_property
+    def _codes(self) -> Path:
+        """The folder of this codec's codes."""
+        books = hashlib.sha256(self._quantiser.codebooks.half().numpy().tobytes()).hexdigest()[:12]
+        return self._folder.stage(f"codes/{books}")
+
     def _encoded(self, shard: str, utterances: list[Utterance]) -> Path:
         """The file of a shard's codes, kept once it was made: of this codec, whatever others were tried."""
-        books = hashlib.sha256(self._quantiser.codebooks.half().numpy().tobytes()).hexdigest()[:12]
-        kept = self._folder.stage(f"codes/{books}") / f"{shard}.npz"
+        kept = self._codes / f"{shard}.npz"
         if not kept.exists():
             codes = [self.encode(utterance) for utterance in utterances]
             partial = kept.with_suffix(f".{os.getpid()}.npz")

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from voicestack.runtime import Bundle, Event, SamplingParams, Speaker
-from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon, TextFrontEnd, Word, spoken_form
 
 from .data import held_out
-from .evaluate import spoken_by
+from .evaluate import spoken_by, weights_hash
 from .judges import Recogniser, SpeakerJudge
 from .long_form_summary import MINUTES, Record, draw, summarise, table
 from .melody import loudness_db, silences, span_of
@@ -78,7 +77,7 @@ def run(folder: WorkFolder, *, voice: Path = VOICE) -> dict[str, Any]:
         | {"voice": _heard(passages[part], recogniser), "teacher": _heard(teacher[part], recogniser)}
         for part in tqdm(_stretches(passages, teacher), desc="recogniser")
     ]
-    facts = {"voice": bundle.manifest.name, "weights": bundle.manifest.files[WEIGHTS_FILE].sha256[:12]}
+    facts = {"voice": bundle.manifest.name, "weights": weights_hash(bundle.manifest)}
     summary = summarise(sentences, stretches, _similarities(passages, teacher), facts)
     found = {"summary": summary, "sentences": sentences, "stretches": stretches}
     (stage / "long_form.json").write_text(json.dumps(found, indent=1), "utf-8")

@@ -17,11 +17,10 @@ import onnxruntime as ort
 from tqdm import tqdm
 
 from voicestack.runtime import Bundle, SamplingParams, Speaker
-from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon
 
 from .codec import synthesis_checkpoint
-from .evaluate import Resynthesis, teacher_words
+from .evaluate import Resynthesis, teacher_words, weights_hash
 from .melody import (
     Melody,
     Said,
@@ -51,7 +50,7 @@ def run(folder: WorkFolder, *, voice: Path = VOICE) -> dict[str, Any]:
     """Measure every line not measured yet, write the JSON and the plot, print the table, and return the summary."""
     stage = folder.stage("prosody")
     bundle = Bundle.load(voice)
-    weights = bundle.manifest.files[WEIGHTS_FILE].sha256[:12]
+    weights = weights_hash(bundle.manifest)
     records = _kept(stage / "results.jsonl", weights)
     measured = {(record["kind"], record["text"]) for record in records}
     speakers = _Speakers(folder, bundle)
