@@ -26,7 +26,7 @@ from voicestack.runtime.text.lexicon import Lexicon
 from . import corpus
 from .assistant_text import AssistantText
 from .dialogue_text import DialogueText
-from .paths import EVERYDAY, LEXICON, WorkFolder
+from .paths import EVERYDAY, LEXICON, WorkFolder, whole_file
 from .speech import SAMPLE_RATE_HZ, SpokenWord, Teacher
 from .voices import recipe_of
 
@@ -201,6 +201,5 @@ def _write_shard(folder: Path, shard: int, utterances: list[Utterance]) -> None:
         fields = asdict(utterance)
         del fields["pcm"]
         lines.append(json.dumps(fields))
-    partial = stem.with_suffix(".partial")
-    partial.write_text("\n".join(lines) + "\n", "utf-8")
-    partial.rename(stem.with_suffix(".jsonl"))
+    with whole_file(stem.with_suffix(".jsonl")) as aside:
+        aside.write_text("\n".join(lines) + "\n", "utf-8")

@@ -30,7 +30,7 @@ from .codec import analyse, load_analysis, synthesis_checkpoint
 from .codec_model import CodecDecoder
 from .data import held_out
 from .judges import Recogniser, SpeakerJudge
-from .paths import LEXICON, VOICE, WorkFolder
+from .paths import LEXICON, VOICE, WorkFolder, whole_file
 from .speech import SAMPLE_RATE_HZ, SpokenWord, Teacher
 from .summary import draw, summarise
 from .voices import recipe_of
@@ -247,9 +247,8 @@ class Bench:
         name = hashlib.sha256(sentence.text.encode()).hexdigest()[:16]
         path = self._folder.stage("teacher") / f"{name}.npy"
         if not path.exists():
-            partial_path = path.with_suffix(".partial.npy")
-            np.save(partial_path, self._teacher.speak(teacher_words(sentence.text, self._lexicon)).pcm)
-            partial_path.rename(path)
+            with whole_file(path) as aside:
+                np.save(aside, self._teacher.speak(teacher_words(sentence.text, self._lexicon)).pcm)
         return np.load(path).astype(np.float32) / 32768.0
 
     def _voice_speech(self, sentence: Sentence) -> tuple[Pcm, dict[str, bool]]:

@@ -1,7 +1,6 @@
 """What the generators learn from: the words, their onsets, and the codes of the frozen codec."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 from .audio import VALIDATION_SHARDS, require_shards
 from .codec import analyse, load_analysis
 from .data import Utterance, read_shard
-from .paths import WorkFolder
+from .paths import WorkFolder, whole_file
 from .serialise import FRAME_S, Rows, serialise, timed_tokens
 
 _VALIDATION_UTTERANCES = 48
@@ -90,9 +89,8 @@ class Examples:
         kept = self._codes / f"{shard}.npz"
         if not kept.exists():
             codes = [self.encode(utterance) for utterance in utterances]
-            partial = kept.with_suffix(f".{os.getpid()}.npz")
-            np.savez(partial, codes=np.concatenate(codes), ends=np.cumsum([len(c) for c in codes]))
-            partial.rename(kept)
+            with whole_file(kept) as aside:
+                np.savez(aside, codes=np.concatenate(codes), ends=np.cumsum([len(c) for c in codes]))
         return kept
 
     def encode(self, utterance: Utterance) -> NDArray[np.int16]:

@@ -32,7 +32,7 @@ from voicestack.runtime.text.phones import UNIT_IDS
 
 from .audio import VALIDATION_SHARDS, require_shards
 from .data import Utterance, read_shard
-from .paths import WorkFolder
+from .paths import WorkFolder, whole_file
 from .speech import SAMPLE_RATE_HZ
 
 _SHARDS = 45
@@ -64,9 +64,8 @@ def make(folder: WorkFolder) -> Path:
         right = network(heard).argmax(1) == said.argmax(1)
     print(f"listener: {right.float().mean():.1%} of unheard frames are taken for what most of them is")
     folder.stage(path.parent.name)
-    partial = path.with_suffix(".partial")
-    onnx.save(_graph(network, prior), partial)
-    partial.rename(path)
+    with whole_file(path) as aside:
+        onnx.save(_graph(network, prior), aside)
     return path
 
 

@@ -1,5 +1,8 @@
 """Where the recipe keeps its work and finds its sources."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +20,20 @@ _WEIGHTS = ("codec", "generator", "delay", "listener")
 """The stages whose folders hold weights."""
 FIRST_VOICE = "joe"
 """The voice of a work folder that was never told another's name."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Where to write what shall be at `path` only once it is whole; two processes that write it do not meet.
+
+    The name's ending stays, because numpy would add one of its own.
+    """
+    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

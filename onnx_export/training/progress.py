@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from .paths import whole_file
+
 CHECKPOINT_EVERY_S = 120.0
 DECAY_SHARE = 0.3
 """The share of its steps over which a trapezoid falls, unless told otherwise."""
@@ -47,10 +49,9 @@ class Checkpoint:
 
 
 def save_whole(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint aside and rename it, so that there is never half of one."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.rename(path)
+    """Write a checkpoint, never half of one; through an open file, because PyTorch would write its name into it."""
+    with whole_file(path) as aside, aside.open("wb") as file:
+        torch.save(state, file)
 
 
 def learning_rate_factor(step: int, *, warm_up: int, total: int, floor: float = 0.05) -> float:

@@ -20,7 +20,7 @@ from voicestack.runtime.text import Lexicon
 from .dialogue_text import DialogueText
 from .evaluate import spoken_by, voice_key
 from .judges import Recogniser, SpeakerJudge
-from .paths import LEXICON, VOICE, WorkFolder
+from .paths import LEXICON, VOICE, WorkFolder, whole_file
 from .speech import Teacher
 from .voices import recipe_of
 from .word_errors import word_errors
@@ -72,9 +72,8 @@ def run(folder: WorkFolder, *, voice: Path = VOICE) -> dict[str, Any]:
         for setting in tqdm(settings, desc="sampling"):
             rows[setting.name] = judge.judged(setting)
             result = {"voice": bundle.manifest.name, "weights": key, "sentences": _SENTENCES, "settings": rows}
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-            partial.rename(path)
+            with whole_file(path) as aside:
+                aside.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print("\n".join(table(rows)))
     return rows
 

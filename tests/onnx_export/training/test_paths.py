@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from voicestack.onnx_export.training.paths import FIRST_VOICE, WorkFolder
+from voicestack.onnx_export.training.paths import FIRST_VOICE, WorkFolder, whole_file
 from voicestack.onnx_export.training.voices import recipe_of
 from voicestack.runtime import InputError
 
@@ -35,3 +35,17 @@ def test_a_voice_without_a_recipe_is_named_with_those_that_have_one(tmp_path: Pa
     folder.name_voice("nobody")
     with pytest.raises(InputError, match=f"of nobody, of which there is no recipe; .*{FIRST_VOICE}"):
         recipe_of(folder)
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    """What was there stays until then, and what broke off leaves nothing behind."""
+    path = tmp_path / "figures.json"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as aside:
+        aside.write_text("ha")
+        raise KeyboardInterrupt
+    assert [(file, file.read_text()) for file in tmp_path.iterdir()] == [(path, "old")]
+    with whole_file(path) as aside:
+        aside.write_text("new")
+        assert path.read_text() == "old"
+    assert [(file, file.read_text()) for file in tmp_path.iterdir()] == [(path, "new")]
