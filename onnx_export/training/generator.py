@@ -1,6 +1,6 @@
 """Stage `generator`: backbone and head on the codes of the frozen codec."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,11 @@ from .codec import load_analysis
 from .examples import Example, Examples
 from .generator_model import LAYER_STACKS, DelayGenerator, Generator, Layer, LocalGenerator
 from .inherit import inherited, take_over
+from .leg import best_mean
 from .muon import Muon
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
-from .progress import DECAY_SHARE, Checkpoint, LossLog, set_learning_rate, trapezoid
+from .progress import DECAY_SHARE, Checkpoint, LossLog, save_whole, set_learning_rate, trapezoid
 
 HeadKind = Literal["local", "delay"]
 
@@ -39,6 +40,8 @@ _GOING_ON_PEAK, _GOING_ON_DECAY = 0.6, 0.6
 _REGRESSION_WEIGHT = 6.0
 _ROUNDING = 1e-2
 """How far codebooks may differ that are the same, one of them kept in half precision, as a share of their spread."""
+_BEGUN_FILE = "begun.pt"
+"""The weights a leg began with, until it ends."""
 _HIDDEN_MATRICES = ("code_in.weight", "local_in.weight")
 
 STAGES: dict[HeadKind, str] = {"local": "generator", "delay": "delay"}
@@ -66,11 +69,11 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
     """Train to `steps`; resumes from the checkpoint, and returns at once when they are done.
 
     Kept weights, which have no optimiser's state, go on with a schedule of their own that begins at their step; so does
-    a voice that begins with another's.
+    a voice that begins with another's. Such a leg ends with a mean of where it came to and where it began (`leg`).
     A delay voice begins with the backbone of the local one, if there is one: what text sounds like is the same to both.
     """
     stage, recipe = folder.stage(STAGES[head]), _RECIPES[head]
-    checkpoint, log = checkpoint_of(folder, head), LossLog(stage)
+    checkpoint, log, begun = checkpoint_of(folder, head), LossLog(stage), stage / _BEGUN_FILE
     examples = Examples(folder)
     model, optimisers = _build(recipe, examples.codebooks)
     first, since = _restore(checkpoint, model, optimisers)
@@ -78,6 +81,8 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
         return
     origin = inherited(folder, "generator.pt") if head == "local" else None
     peak, decay = (_GOING_ON_PEAK, _GOING_ON_DECAY) if since or origin else (1.0, DECAY_SHARE)
+    if first and first == since:
+        save_whole(model.state_dict(), begun)
     if first == 0 and origin:
         take_over(model, origin["model"])
     if first == 0 and head == "delay":
@@ -101,11 +106,14 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
             optimiser.step()
         if step % 10 == 0:
             log.write(step=step, loss=loss.item(), channel=channel_nll.item(), layers=_rounded(layers_nll))
-        if (step + 1) % 200 == 0 or step + 1 == steps:
-            log.write(step=step + 1, **_validate(model, recipe, examples))
-            curves.draw(stage / "log.jsonl", stage / "curves.png", STAGES[head])
-            curves.draw_layers(stage / "log.jsonl", stage / "layers.png", model.config.codebook)
-        checkpoint.save(partial(_state, step + 1, since, model, optimisers, examples), force=step + 1 == steps)
+        if (step + 1) % 200 == 0:
+            _report(stage, log, step + 1, model, recipe, examples)
+        checkpoint.save(partial(_state, step + 1, since, model, optimisers, examples))
+    if since and begun.exists():
+        _end_leg(model, recipe, torch.load(begun, weights_only=True), examples.validation())
+        optimisers = {}
+    _report(stage, log, steps, model, recipe, examples)
+    checkpoint.save(partial(_state, steps, since, model, optimisers, examples), force=True)
 
 
 def checkpoint_of(folder: WorkFolder, head: HeadKind) -> Checkpoint:
@@ -141,10 +149,13 @@ def _load(model: Generator, weights: dict[str, Tensor], path: Path) -> None:
 def _loss(model: Generator, recipe: _Recipe, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """(weighted loss, channel NLL, NLL per layer [n_vq]) of one training step."""
     hidden, channel_nll, layers_nll = recipe.losses(model, batch, spoil(batch.history, generator), generator)
-    weights = torch.tensor(_LAYER_WEIGHTS[recipe.head][: len(layers_nll)])
-    layers = (layers_nll * weights).sum() / weights.sum()
-    loss = 3 * channel_nll + 3 * layers + _REGRESSION_WEIGHT * _regression(model, hidden, batch.stacks)
+    loss = _weighted(recipe, channel_nll, layers_nll) + _REGRESSION_WEIGHT * _regression(model, hidden, batch.stacks)
     return loss, channel_nll, layers_nll
+
+
+def _weighted(recipe: _Recipe, channel_nll: Tensor, layers_nll: Tensor) -> Tensor:
+    weights = torch.tensor(_LAYER_WEIGHTS[recipe.head][: len(layers_nll)])
+    return 3 * channel_nll + 3 * (layers_nll * weights).sum() / weights.sum()
 
 
 def _regression(model: Generator, hidden: Tensor, stacks: Tensor) -> Tensor:
@@ -153,6 +164,28 @@ def _regression(model: Generator, hidden: Tensor, stacks: Tensor) -> Tensor:
     chosen = stacks[spoken]
     latent = model.codebooks[torch.arange(chosen.shape[-1]), chosen].sum(1)
     return F.mse_loss(model.latent_out(hidden[spoken]), latent) / latent.var()
+
+
+@torch.no_grad()
+def _end_leg(model: Generator, recipe: _Recipe, begun: dict[str, Tensor], unseen: list[Example]) -> None:
+    """Give the model the mean of the leg's two ends that foretells unseen speech best."""
+    batch = recipe.collate(unseen, np.random.default_rng(0))
+
+    def cost(weights: Mapping[str, Tensor]) -> float:
+        model.load_state_dict(weights)
+        _, channel_nll, layers_nll = recipe.losses(model, batch, batch.history, None)
+        return float(_weighted(recipe, channel_nll, layers_nll))
+
+    ended = {name: value.clone() for name, value in model.state_dict().items()}
+    share, mean = best_mean(begun, ended, cost)
+    model.load_state_dict(mean)
+    print(f"{share:.0%} of this leg and {1 - share:.0%} of where it began foretell unseen speech best, and are taken")
+
+
+def _report(stage: Path, log: LossLog, step: int, model: Generator, recipe: _Recipe, examples: Examples) -> None:
+    log.write(step=step, **_validate(model, recipe, examples))
+    curves.draw(stage / "log.jsonl", stage / "curves.png", STAGES[recipe.head])
+    curves.draw_layers(stage / "log.jsonl", stage / "layers.png", model.config.codebook)
 
 
 @torch.no_grad()

@@ -1,4 +1,6 @@
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,18 +12,29 @@ from voicestack.onnx_export.training import generator  # noqa: E402
 from voicestack.onnx_export.training.batches import collate_local  # noqa: E402
 from voicestack.onnx_export.training.examples import Example  # noqa: E402
 from voicestack.onnx_export.training.generator_model import LocalGenerator  # noqa: E402
+from voicestack.onnx_export.training.leg import best_mean  # noqa: E402
 from voicestack.onnx_export.training.local_objective import losses  # noqa: E402
+from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
 from voicestack.onnx_export.training.progress import Checkpoint  # noqa: E402
 from voicestack.runtime.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 
+CONFIG = GeneratorConfig(d_model=32, layers=1, heads=2, kv_heads=1, head_dim=16, ffn=32, local_d=32, local_heads=2)
+WORDS: list[tuple[str, tuple[str, ...], str]] = [("hello", ("HH", "AH0", "L", "OW1"), ".")]
+
+
 def small(seed: int = 0) -> LocalGenerator:
     """A small generator, and its codec's codebooks, of random numbers."""
     torch.manual_seed(seed)
-    config = GeneratorConfig(d_model=32, layers=1, heads=2, kv_heads=1, head_dim=16, ffn=32, local_d=32, local_heads=2)
-    return LocalGenerator(config, torch.randn(config.n_vq, config.codebook, config.latent))
+    return LocalGenerator(CONFIG, torch.randn(CONFIG.n_vq, CONFIG.codebook, CONFIG.latent))
+
+
+def hellos(count: int, draws: np.random.Generator) -> list[Example]:
+    """A word said `count` times, in random codes."""
+    codes = draws.integers(0, CONFIG.codebook, (count, 40, CONFIG.n_vq)).astype(np.int16)
+    return [Example(WORDS, [0.05, 0.1, 0.2, 0.3, 0.4], 1.0, stack) for stack in codes]
 
 
 def test_a_generator_of_another_codecs_codes_is_refused(tmp_path: Path) -> None:
@@ -52,16 +65,67 @@ def test_kept_weights_begin_a_schedule_of_their_own(tmp_path: Path) -> None:
 def test_the_first_layers_are_scored_on_every_frame() -> None:
     """In training, too, where the deeper ones are scored on a share of the frames only."""
     model = small()
-    config = model.config
     with torch.no_grad():
         model.local_out.normal_()
-    words: list[tuple[str, tuple[str, ...], str]] = [("hello", ("HH", "AH0", "L", "OW1"), ".")]
     draws = np.random.default_rng(0)
-    codes = draws.integers(0, 1024, (40, config.n_vq)).astype(np.int16)
-    batch = collate_local([Example(words, [0.05, 0.1, 0.2, 0.3, 0.4], 1.0, codes)], draws)
+    batch = collate_local(hellos(1, draws), draws)
     with torch.no_grad():
         _, channel, layers = losses(model, batch, batch.history, None)
         _, trained_channel, trained = losses(model, batch, batch.history, torch.Generator().manual_seed(1))
     torch.testing.assert_close(trained[:3], layers[:3])
     torch.testing.assert_close(trained_channel, channel)
     assert not torch.isclose(trained[5], layers[5])
+
+
+def test_the_mean_that_costs_least_is_taken() -> None:
+    """Where one end is best it is that end, and what no gradient moves stays as it is."""
+    begun, ended = ({"a": torch.full((3,), value), "steps": torch.tensor(7)} for value in (0.0, 1.0))
+    for target, expected in ((0.6, 0.6), (2.0, 1.0), (-1.0, 0.2)):
+        share, mean = best_mean(begun, ended, lambda weights, target=target: float(abs(weights["a"][0] - target)))  # type: ignore[misc]
+        assert share == expected
+        torch.testing.assert_close(mean, {"a": torch.full((3,), expected), "steps": torch.tensor(7)})
+
+
+def test_a_leg_on_kept_weights_ends_with_a_mean_and_the_next_begins_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean foretells unseen speech no worse than the leg's last step; it has no optimiser, so a leg can begin."""
+    model, draws = small(), np.random.default_rng(1)
+    examples = SimpleNamespace(
+        codebooks=model.codebooks[:, : CONFIG.codebook], refresh=lambda: None, facts=dict, batch=lambda draws, rows: hellos(2, draws),
+        validation=lambda: unseen, known=lambda: unseen,
+    )  # fmt: skip
+    unseen = hellos(2, draws)
+    monkeypatch.setattr(generator, "Examples", lambda folder: examples)
+    monkeypatch.setattr(generator, "GeneratorConfig", lambda head: CONFIG)
+    monkeypatch.setattr(generator, "fuse", lambda modules: None)
+    ended: list[dict[str, torch.Tensor]] = []
+    end_leg = generator._end_leg
+
+    def seen(model: LocalGenerator, *rest: Any) -> None:
+        ended.append({name: value.clone() for name, value in model.state_dict().items()})
+        end_leg(model, *rest)
+
+    monkeypatch.setattr(generator, "_end_leg", seen)
+    folder = WorkFolder(tmp_path)
+    checkpoint = generator.checkpoint_of(folder, "local")
+    folder.stage("generator")
+    checkpoint.save(lambda: {"step": 3, "model": model.state_dict()}, force=True)
+    for steps in (6, 9):
+        before = checkpoint.load()
+        generator.train(folder, steps=steps)
+        after = checkpoint.load()
+        assert before is not None
+        assert after is not None
+        assert (after["step"], after["since"]) == (steps, before["step"])
+        assert "adam" not in after
+        assert _cost(model, after["model"], unseen) <= _cost(model, ended[-1], unseen)
+    assert len(ended) == 2
+
+
+@torch.no_grad()
+def _cost(model: LocalGenerator, weights: dict[str, torch.Tensor], unseen: list[Example]) -> float:
+    model.load_state_dict(weights)
+    batch = collate_local(unseen, np.random.default_rng(0))
+    _, channel_nll, layers_nll = losses(model, batch, batch.history, None)
+    return float(generator._weighted(generator._RECIPES["local"], channel_nll, layers_nll))
