@@ -92,8 +92,8 @@ def test_a_leg_on_kept_weights_ends_with_a_mean_and_the_next_begins_there(
     """The mean foretells unseen speech no worse than the leg's last step; it has no optimiser, so a leg can begin."""
     model, draws = small(), np.random.default_rng(1)
     examples = SimpleNamespace(
-        codebooks=model.codebooks[:, : CONFIG.codebook], refresh=lambda: None, facts=dict, batch=lambda draws, rows: hellos(2, draws),
-        validation=lambda: unseen, known=lambda: unseen,
+        codebooks=model.codebooks[:, : CONFIG.codebook], batch=lambda draws, rows: hellos(2, draws),
+        validation=lambda: unseen, known=lambda: unseen, refresh=lambda: None, facts=dict,
     )  # fmt: skip
     unseen = hellos(2, draws)
     monkeypatch.setattr(generator, "Examples", lambda folder: examples)
