@@ -1,11 +1,12 @@
 """`python -m voicestack.onnx_export.training STAGE`: one resumable command a stage, in the order of `--help`."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 from voicestack.runtime import find_voice
-from voicestack.runtime.errors import InputError
+from voicestack.runtime.errors import VoicestackError
 
 from .paths import WorkFolder
 from .voices import recipe_names, recipe_of
@@ -23,7 +24,7 @@ def main() -> None:
         if options.voice_name:
             folder.name_voice(options.voice_name)
         run(options, folder)
-    except InputError as error:
+    except (VoicestackError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
 
 
@@ -33,13 +34,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, help="folder for shards, checkpoints, logs, plots (work, work-NAME)")
     stages = parser.add_subparsers(dest="stage", required=True)
     data = _stage(stages, "data", _data, "sentences spoken by the teacher")
-    data.add_argument("--hours", type=float, help="how much speech there is to be, not the recipe's")
-    data.add_argument("--part", default="0/1", help="I/N: this worker makes every N-th shard from I on")
+    data.add_argument("--hours", type=_positive(float), help="how much speech there is to be, not the recipe's")
+    data.add_argument("--part", type=_part, default="0/1", help="I/N: this worker makes every N-th shard from I on")
     codec = _stage(stages, "codec", _codec, "analysis and quantiser, then synthesis")
     codec.add_argument("--phase", choices=(*_PHASES, _OPTIONAL_PHASE), help="only this phase")
     generator = _stage(stages, "generator", _generator, "backbone and head")
     generator.add_argument("--head", choices=("local", "delay"), default="local")
-    generator.add_argument("--steps", type=int, help="train up to this step, not the recipe's; raise it to go on")
+    steps = "train up to this step, not the recipe's; raise it to go on"
+    generator.add_argument("--steps", type=_positive(int), help=steps)
     _stage(stages, "listener", _listener, "what tells words that were said badly")
     bundle = _stage(stages, "bundle", _bundle, "export the checkpoints and check every graph")
     bundle.add_argument("--head", choices=("local", "delay"), default="local")
@@ -48,9 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument("--out", type=Path, help="the voice folder to write (joe: by default the one that ships)")
     place.add_argument("--install", action="store_true", help="put it where voicestack finds it by its name")
     evaluate = _judging_stage(stages, "evaluate", _evaluate, "judge a voice beside its teacher")
-    evaluate.add_argument("--limit", type=int, help="only so many sentences of each held-out set")
+    evaluate.add_argument("--limit", type=_positive(int), help="only look at so many sentences of each held-out set")
     failures = _judging_stage(stages, "failures", _failures, "count what goes wrong in sentences nobody trained on")
-    failures.add_argument("--sentences", type=int, default=1000)
+    failures.add_argument("--sentences", type=_positive(int), default=1000)
     ladder = _stage(stages, "ladder", _ladder, "the codec alone, layer by layer")
     ladder.add_argument("--before", type=Path, metavar="FILE", help="a decoder's checkpoint to compare with the newest")
     _judging_stage(stages, "prosody", _prosody, "the melody of a voice beside its teacher's")
@@ -86,11 +88,26 @@ def _judging_stage(
     return stage
 
 
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        if not 0 < (value := kind(text)) < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    return number
+
+
+def _part(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise argparse.ArgumentTypeError(f"{text} is not I/N with I from 0 to N - 1, for instance 0/2")
+    return int(part), int(parts)
+
+
 def _data(options: argparse.Namespace, folder: WorkFolder) -> None:
     from . import data
 
-    part, parts = map(int, options.part.split("/"))
-    data.make(folder, hours=options.hours or recipe_of(folder).hours, part=(part, parts))
+    data.make(folder, hours=options.hours or recipe_of(folder).hours, part=options.part)
 
 
 def _codec(options: argparse.Namespace, folder: WorkFolder) -> None:

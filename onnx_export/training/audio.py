@@ -16,7 +16,7 @@ _MOST_SHARDS = 200
 
 def require_shards(folder: WorkFolder, count: int) -> None:
     """InputError when there are too few shards to learn from."""
-    if not count:
+    if count < 1:
         raise InputError(
             f"{folder.shards} holds too few shards to learn from, the first of which is never learned; make some with "
             "the stage `data`"

@@ -21,7 +21,7 @@ from voicestack.runtime.manifest import Manifest
 from voicestack.runtime.names import MANIFEST_FILE, WEIGHTS_FILE
 
 from . import model_card
-from .codec import synthesis_checkpoint
+from .codec import finished_decoder
 from .generator import HeadKind, load_generator
 from .listener import graph_file
 from .paths import FIRST_VOICE, LEXICON, VOICE, WorkFolder
@@ -50,7 +50,7 @@ def make(
     name = recipe.name + "".join(variants)
     out = out or _destination(name, install)
     generator, state = load_generator(folder, head)
-    codec_state = torch.load(synthesis_checkpoint(folder), weights_only=True)
+    codec_state = torch.load(finished_decoder(folder), weights_only=True)
     generator_weights, codec_weights = numpy_weights(generator.graph_weights()), numpy_weights(codec_state["decoder"])
     facts = VoiceFacts(
         name=name,

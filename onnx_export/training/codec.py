@@ -65,6 +65,14 @@ def synthesis_checkpoint(folder: WorkFolder) -> Path:
     return adversarial if adversarial.exists() else adversarial.with_name("synthesis.pt")
 
 
+def finished_decoder(folder: WorkFolder) -> Path:
+    """The file of the decoder that is furthest on; InputError when none has been saved yet."""
+    path = synthesis_checkpoint(folder)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; finish the stage `codec` of {folder.voice_name} first")
+    return path
+
+
 def drop_depths(vectors: Tensor, generator: torch.Generator) -> Tensor:
     """Quantiser dropout: half the clips as deep as voices speak, a fifth in full, the rest at any depth or depth ramp.
 

@@ -1,9 +1,10 @@
 """The plot of a stage's loss log: `<work>/<stage>/curves.png`, redrawn from `log.jsonl` at any time."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
+
+from .lines import read_lines
 
 
 def draw(log_path: Path, picture: Path, title: str) -> None:
@@ -15,7 +16,7 @@ def draw(log_path: Path, picture: Path, title: str) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    series = _series([json.loads(line) for line in log_path.read_text("utf-8").splitlines()])
+    series = _series(read_lines(log_path))
     if not series:
         return
     figure, axes = plt.subplots(1, len(series), figsize=(4.2 * len(series), 3.4), squeeze=False)
@@ -42,8 +43,7 @@ def draw_layers(log_path: Path, picture: Path, codebook: int) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    records = [json.loads(line) for line in log_path.read_text("utf-8").splitlines()]
-    validated = [record for record in records if "validation_layers" in record]
+    validated = [record for record in read_lines(log_path) if "validation_layers" in record]
     if not validated:
         return
     steps = [record["step"] for record in validated]

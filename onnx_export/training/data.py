@@ -144,7 +144,8 @@ def _corpus_sentences(folder: WorkFolder, lexicon: Lexicon) -> list[str]:
     if not folder.sentences.exists():
         found = corpus.sentences(lexicon)
         random.Random(_SEED).shuffle(found)
-        folder.sentences.write_text("\n".join(found) + "\n", "utf-8")
+        with whole_file(folder.sentences) as aside:
+            aside.write_text("\n".join(found) + "\n", "utf-8")
     forbidden = {letters_of(text) for texts in held_out(folder).values() for text in texts}
     lines = folder.sentences.read_text("utf-8").splitlines()
     return [line for line in lines if letters_of(line) not in forbidden]

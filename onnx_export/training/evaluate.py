@@ -26,10 +26,11 @@ from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon, Mark, SentenceEnd, TextFrontEnd, Word
 from voicestack.runtime.text.phones import LETTERS, NONE, UNITS
 
-from .codec import analyse, load_analysis, synthesis_checkpoint
+from .codec import analyse, finished_decoder, load_analysis
 from .codec_model import CodecDecoder
 from .data import held_out
 from .judges import Recogniser, SpeakerJudge
+from .lines import append_line, read_lines
 from .paths import LEXICON, VOICE, WorkFolder, whole_file
 from .speech import SAMPLE_RATE_HZ, SpokenWord, Teacher
 from .summary import draw, summarise
@@ -60,7 +61,10 @@ Job = tuple[str, Sentence, Callable[[], dict[str, Any]]]
 
 
 def run(folder: WorkFolder, *, limit: int | None = None, voice: Path = VOICE) -> dict[str, Any]:
-    """Judge everything not judged yet, write the JSON and the plot, and return the summary."""
+    """Judge everything not judged yet, write the JSON and the plot, and return the summary.
+
+    With a limit, of so many sentences of each set, it is a look and no judgement: the summary is only printed.
+    """
     stage = folder.stage("evaluate")
     bench = Bench(folder, voice)
     results = Results(stage / "results.jsonl", bench.weights_key)
@@ -69,11 +73,13 @@ def run(folder: WorkFolder, *, limit: int | None = None, voice: Path = VOICE) ->
         for group, texts in held_out(folder).items()
         for index, text in enumerate(texts[:limit])
     ]
+    bench.require_codec()
     records = results.measure(list(_jobs(bench, sentences)), "evaluate")
     summary = summarise(records, bench.manifest_facts())
-    path = folder.evaluation(bench.name)
-    path.write_text(json.dumps({"summary": summary, "sentences": records}, indent=1), "utf-8")
-    draw(summary, path.with_suffix(".png"))
+    if limit is None:
+        path = folder.evaluation(bench.name)
+        path.write_text(json.dumps({"summary": summary, "sentences": records}, indent=1), "utf-8")
+        draw(summary, path.with_suffix(".png"))
     print(json.dumps(summary, indent=1))
     return summary
 
@@ -95,8 +101,7 @@ class Results:
 
     def __init__(self, path: Path, key_of: Callable[[str], str]) -> None:
         self._path, self._key_of = path, key_of
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        kept = [record for line in lines if (record := json.loads(line))["weights"] == key_of(record["system"])]
+        kept = [record for record in read_lines(path) if record["weights"] == key_of(record["system"])]
         self._records = {(r["system"], r["group"], r["index"]): r for r in kept}
 
     def find(self, system: str, sentence: Sentence) -> dict[str, Any] | None:
@@ -115,8 +120,7 @@ class Results:
         record = {"system": system, "group": sentence.group, "index": sentence.index, "text": sentence.text}
         record |= {"weights": self._key_of(system), **measured}
         self._records[system, sentence.group, sentence.index] = record
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append_line(self._path, record)
         return record
 
 
@@ -124,10 +128,10 @@ class Resynthesis:
     """Sound through the codec and back, by the analysis of a work folder and the decoder of one checkpoint."""
 
     def __init__(self, folder: WorkFolder, decoder: Path) -> None:
+        self._encoder, self._quantiser = load_analysis(folder)
         files = (folder.stage("codec") / "analysis.pt", decoder)
         self.key = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
         """What tells one set of weights from another."""
-        self._encoder, self._quantiser = load_analysis(folder)
         self._decoder = CodecDecoder(self._encoder.config)
         self._decoder.load_state_dict(torch.load(decoder, weights_only=True)["decoder"])
         self._decoder.eval()
@@ -190,7 +194,11 @@ class Bench:
 
     @cached_property
     def _codec(self) -> Resynthesis:
-        return Resynthesis(self._folder, synthesis_checkpoint(self._folder))
+        return Resynthesis(self._folder, finished_decoder(self._folder))
+
+    def require_codec(self) -> None:
+        """InputError when the work folder has no finished codec to judge."""
+        _ = self._codec
 
     def manifest_facts(self) -> dict[str, Any]:
         """Whose figures these are: the hash of the weights, and the provenance its manifest tells."""

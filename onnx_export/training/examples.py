@@ -85,13 +85,19 @@ class Examples:
         return self._folder.stage(f"codes/{books}")
 
     def _encoded(self, shard: str, utterances: list[Utterance]) -> Path:
-        """The file of a shard's codes, kept once it was made: of this codec, whatever others were tried."""
+        """The file of a shard's codes, kept once it was made: of this codec, whatever others were tried.
+
+        Those of a shard that was made anew, and so has other lengths, are made anew.
+        """
         kept = self._codes / f"{shard}.npz"
-        if not kept.exists():
+        if not (kept.exists() and np.array_equal(_ends(kept), np.cumsum([self._frames(u) for u in utterances]))):
             codes = [self.encode(utterance) for utterance in utterances]
             with whole_file(kept) as aside:
                 np.savez(aside, codes=np.concatenate(codes), ends=np.cumsum([len(c) for c in codes]))
         return kept
+
+    def _frames(self, utterance: Utterance) -> int:
+        return -(-utterance.pcm.size // self._encoder.config.frame_samples)
 
     def encode(self, utterance: Utterance) -> NDArray[np.int16]:
         """Codes int16 [frames, n_vq] of one utterance, zero-padded to whole frames."""
@@ -121,6 +127,11 @@ class Examples:
             chosen.append(example)
             total += len(example.codes)
         return chosen
+
+
+def _ends(kept: Path) -> NDArray[np.int64]:
+    with np.load(kept) as arrays:
+        return np.asarray(arrays["ends"])
 
 
 def _frames(examples: list[Example]) -> int:

@@ -21,7 +21,7 @@ from .codec import load_analysis
 from .examples import Example, Examples
 from .generator_model import LAYER_STACKS, DelayGenerator, Generator, Layer, LocalGenerator
 from .inherit import inherited, take_over
-from .leg import best_mean
+from .leg import Trail, best_mean
 from .muon import Muon
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
@@ -35,8 +35,10 @@ _LAYER_WEIGHTS: dict[HeadKind, list[float]] = {
     "local": [4.0] * 3 + [3.0] + [2.0] * 2 + [1.5] * 2 + [0.3] * 24,
     "delay": [3.0] * 3 + [2.0] * 3 + [1.0] * 26,
 }
-_GOING_ON_PEAK, _GOING_ON_DECAY = 0.6, 0.6
+_GOING_ON_PEAK, _GOING_ON_DECAY = 0.5, 0.5
 """The learning rate, as a share of the first one, at which kept weights go on learning, and how long it then falls."""
+_TRAIL_SHARE = 0.85
+"""The last part of a leg, whose steps its mean is of; before, the weights are on their way from where it began."""
 _REGRESSION_WEIGHT = 6.0
 _ROUNDING = 1e-2
 """How far codebooks may differ that are the same, one of them kept in half precision, as a share of their spread."""
@@ -69,14 +71,15 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
     """Train to `steps`; resumes from the checkpoint, and returns at once when they are done.
 
     Kept weights, which have no optimiser's state, go on with a schedule of their own that begins at their step; so does
-    a voice that begins with another's. Such a leg ends with a mean of where it came to and where it began (`leg`).
+    a voice that begins with another's. Such a leg ends with a mean of its steps and of where it began (`leg`).
     A delay voice begins with the backbone of the local one, if there is one: what text sounds like is the same to both.
     """
     stage, recipe = folder.stage(STAGES[head]), _RECIPES[head]
     checkpoint, log, begun = checkpoint_of(folder, head), LossLog(stage), stage / _BEGUN_FILE
     examples = Examples(folder)
     model, optimisers = _build(recipe, examples.codebooks)
-    first, since = _restore(checkpoint, model, optimisers)
+    trail = Trail()
+    first, since = _restore(checkpoint, model, optimisers, trail)
     if first >= steps:
         return
     origin = inherited(folder, "generator.pt") if head == "local" else None
@@ -104,16 +107,19 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers.values():
             optimiser.step()
+        if since and steps - step <= _TRAIL_SHARE * (steps - since):
+            trail.follow(model.state_dict())
         if step % 10 == 0:
             log.write(step=step, loss=loss.item(), channel=channel_nll.item(), layers=_rounded(layers_nll))
         if (step + 1) % 200 == 0:
             _report(stage, log, step + 1, model, recipe, examples)
-        checkpoint.save(partial(_state, step + 1, since, model, optimisers, examples))
-    if since and begun.exists():
-        _end_leg(model, recipe, torch.load(begun, weights_only=True), examples.validation())
-        optimisers = {}
+        if step + 1 < steps:
+            checkpoint.save(partial(_state, step + 1, since, model, optimisers, examples, trail))
+    if trail.steps and begun.exists():
+        _end_leg(model, recipe, torch.load(begun, weights_only=True), trail, examples.validation())
+        optimisers, trail = {}, Trail()
     _report(stage, log, steps, model, recipe, examples)
-    checkpoint.save(partial(_state, steps, since, model, optimisers, examples), force=True)
+    checkpoint.save(partial(_state, steps, since, model, optimisers, examples, trail), force=True)
 
 
 def checkpoint_of(folder: WorkFolder, head: HeadKind) -> Checkpoint:
@@ -167,8 +173,8 @@ def _regression(model: Generator, hidden: Tensor, stacks: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _end_leg(model: Generator, recipe: _Recipe, begun: dict[str, Tensor], unseen: list[Example]) -> None:
-    """Give the model the mean of the leg's two ends that foretells unseen speech best."""
+def _end_leg(model: Generator, recipe: _Recipe, begun: dict[str, Tensor], trail: Trail, unseen: list[Example]) -> None:
+    """Give the model the mean of the leg's steps and of where it began that foretells unseen speech best."""
     batch = recipe.collate(unseen, np.random.default_rng(0))
 
     def cost(weights: Mapping[str, Tensor]) -> float:
@@ -176,8 +182,7 @@ def _end_leg(model: Generator, recipe: _Recipe, begun: dict[str, Tensor], unseen
         _, channel_nll, layers_nll = recipe.losses(model, batch, batch.history, None)
         return float(_weighted(recipe, channel_nll, layers_nll))
 
-    ended = {name: value.clone() for name, value in model.state_dict().items()}
-    share, mean = best_mean(begun, ended, cost)
+    share, mean = best_mean(begun, trail.mean, cost)
     model.load_state_dict(mean)
     print(f"{share:.0%} of this leg and {1 - share:.0%} of where it began foretell unseen speech best, and are taken")
 
@@ -225,13 +230,22 @@ def _rounded(values: Tensor) -> list[float]:
 
 
 def _state(
-    step: int, since: int, model: Generator, optimisers: dict[str, torch.optim.Optimizer], examples: Examples
+    step: int,
+    since: int,
+    model: Generator,
+    optimisers: dict[str, torch.optim.Optimizer],
+    examples: Examples,
+    trail: Trail,
 ) -> dict[str, Any]:
     learned = {"step": step, "since": since, "data": examples.facts(), "model": model.state_dict()}
+    if trail.steps:
+        learned["trail"] = trail.state()
     return learned | {name: optimiser.state_dict() for name, optimiser in optimisers.items()}
 
 
-def _restore(checkpoint: Checkpoint, model: Generator, optimisers: dict[str, torch.optim.Optimizer]) -> tuple[int, int]:
+def _restore(
+    checkpoint: Checkpoint, model: Generator, optimisers: dict[str, torch.optim.Optimizer], trail: Trail
+) -> tuple[int, int]:
     """The checkpoint's step, and the step at which its schedule began."""
     state = checkpoint.load()
     if state is None:
@@ -242,4 +256,6 @@ def _restore(checkpoint: Checkpoint, model: Generator, optimisers: dict[str, tor
         return step, step
     for name, optimiser in optimisers.items():
         optimiser.load_state_dict(state[name])
+    if "trail" in state:
+        trail.load(state["trail"])
     return step, int(state.get("since", 0))

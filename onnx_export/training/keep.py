@@ -29,6 +29,7 @@ _PARTS = {
 }
 _DECODERS = ("codec/synthesis.pt", "codec/adversarial.pt")
 _ANALYSIS = "codec/analysis.pt"
+_GENERATORS = ("generator/generator.pt", "delay/delay.pt")
 _GRAPH = "listener/listener.onnx"
 _EVALUATION_FILE = "evaluation.json"
 
@@ -36,12 +37,14 @@ _EVALUATION_FILE = "evaluation.json"
 def keep(folder: WorkFolder, kept: Path = KEPT) -> None:
     """Copy the weights of every finished or running stage from the work folder; of the codec's decoder the last.
 
-    `kept` is the folder of all voices. What the work folder lacks stays as it is kept; InputError when it lacks all.
+    `kept` is the folder of all voices. What the work folder lacks stays as it is kept; InputError when it lacks all, or
+    has another codec and not all that has to be learned anew for that.
     """
     kept /= folder.voice_name
     parts = [name for name in _PARTS if (folder.root / name).exists()]
     if not parts and not (folder.root / _GRAPH).exists():
         raise InputError(f"{folder.root} holds no weights of {folder.voice_name} to be kept; give the --work that does")
+    _check_codec(folder, kept, parts)
     kept.mkdir(parents=True, exist_ok=True)
     _copy(folder.root / _GRAPH, kept / Path(_GRAPH).name)
     evaluation = folder.evaluation(folder.voice_name)
@@ -89,13 +92,31 @@ def restore(folder: WorkFolder, kept: Path = KEPT) -> None:
         print(f"{target}: of the kept weights of {folder.voice_name}")
 
 
+def _check_codec(folder: WorkFolder, kept: Path, parts: list[str]) -> None:
+    """InputError when the work folder's codec would not fit what stays kept beside it."""
+    if _ANALYSIS in parts and not _codebooks(folder.root / _ANALYSIS).any():
+        raise InputError(f"{folder.root / _ANALYSIS} has no codebooks yet; finish the stage `codec` first")
+    needed = {"decoder": any(name in parts for name in _DECODERS)}
+    needed |= {Path(name).stem: name in parts for name in _GENERATORS if (kept / Path(name).name).exists()}
+    lacking = [what for what, there in needed.items() if not there]
+    if _has_other_codec(folder, kept) and lacking:
+        raise InputError(
+            f"{folder.root} has another codec than {kept}, and no {' and no '.join(lacking)} of it; train "
+            f"{'that' if len(lacking) == 1 else 'those'} first, or delete what is kept"
+        )
+
+
 def _has_other_codec(folder: WorkFolder, kept: Path) -> bool:
     """Whether the work folder has a codec that is not the kept one."""
     own, theirs = folder.root / _ANALYSIS, kept / Path(_ANALYSIS).name
     if not (own.exists() and theirs.exists()):
         return False
-    ours, kept_ones = (torch.load(path, weights_only=True)["quantiser"]["codebooks"].half() for path in (own, theirs))
-    return not torch.equal(ours, kept_ones)
+    return not torch.equal(_codebooks(own), _codebooks(theirs))
+
+
+def _codebooks(analysis: Path) -> torch.Tensor:
+    books: torch.Tensor = torch.load(analysis, weights_only=True)["quantiser"]["codebooks"]
+    return books.half()
 
 
 def _copy_missing(source: Path, target: Path) -> None:

@@ -19,7 +19,7 @@ import torch
 from voicestack.onnx_export.specs import CodecConfig
 from voicestack.runtime.errors import InputError
 
-from .codec import SpectralLoss, synthesis_checkpoint
+from .codec import SpectralLoss, finished_decoder
 from .data import held_out
 from .evaluate import Bench, Job, Results, Resynthesis, Sentence
 from .judges import fidelity
@@ -48,7 +48,7 @@ def run(folder: WorkFolder, *, before: Path | None = None) -> dict[str, Any]:
     """
     if before and not before.exists():
         raise InputError(f"no decoder checkpoint {before}: --before takes a synthesis.pt or adversarial.pt")
-    stage, bench, newest = folder.stage("ladder"), Bench(folder), synthesis_checkpoint(folder)
+    stage, bench, newest = folder.stage("ladder"), Bench(folder), finished_decoder(folder)
     files = {"before": before, "after": newest} if before else {"codec": newest}
     decoders = {name: Resynthesis(folder, file) for name, file in files.items()}
     texts = held_out(folder)["everyday"][:SENTENCES]

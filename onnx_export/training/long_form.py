@@ -140,16 +140,17 @@ def _heard(stretch: list[Passage], recogniser: Recogniser) -> Record:
 
 
 def _measures(passage: Passage, span: PitchSpan) -> Record:
-    """What is measured of one sentence by itself."""
+    """What is measured of one sentence by itself; its pitch is None where it has none."""
     pitch_hz = track(passage.pcm, SAMPLE_RATE_HZ, span)
-    median_hz = float(np.nanmedian(pitch_hz))
+    voiced_hz = pitch_hz[np.isfinite(pitch_hz)]
+    median_hz = float(np.median(voiced_hz)) if voiced_hz.size else None
     silent = silences(passage.pcm)
     power = 10 ** (loudness_db(passage.pcm)[~silent] / 10)
-    speech_s = float(np.ptp(np.flatnonzero(~silent))) * STEP_S
+    speech_s = float(np.ptp(np.flatnonzero(~silent)) + 1) * STEP_S
     return {
         "seconds": round(passage.seconds, 3),
-        "pitch_hz": round(median_hz, 2),
-        "spread_st": round(float(np.nanstd(semitones(pitch_hz, median_hz))), 3),
+        "pitch_hz": median_hz and round(median_hz, 2),
+        "spread_st": median_hz and round(float(np.std(semitones(voiced_hz, median_hz))), 3),
         "loudness_db": round(float(10 * np.log10(power.mean())), 3),
         "words_per_s": round(len(spoken_form(passage.text).split()) / speech_s, 3),
     }

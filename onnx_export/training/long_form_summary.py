@@ -50,9 +50,13 @@ def _minute(sentences: list[Record], stretches: list[Record]) -> dict[str, float
     gaps_s = [sentence["gap_s"] for sentence in sentences if "gap_s" in sentence]
     return {
         "wer_percent": round(100 * edits / words, 2),
-        **{key: round(float(np.mean([sentence[key] for sentence in sentences])), 3) for key in _SINGLE},
+        **{key: round(float(np.mean(_known(sentences, key))), 3) for key in _SINGLE},
         "gap_s": round(float(np.mean(gaps_s)), 3) if gaps_s else None,
     }
+
+
+def _known(sentences: list[Record], key: str) -> list[float]:
+    return [sentence[key] for sentence in sentences if sentence[key] is not None]
 
 
 def _drifts(sentences: list[Record], stretches: list[Record], similarities: list[float]) -> dict[str, Any]:
@@ -62,7 +66,8 @@ def _drifts(sentences: list[Record], stretches: list[Record], similarities: list
     drifts = {"wer_percent": less_teacher(stretches, lambda said: 100 * said["edits"] / said["words"])}
     drifts["similarity"] = drift(np.arange(float(len(similarities))), np.array(similarities))
     for key in _SINGLE:
-        drifts[key] = less_teacher(sentences, itemgetter(key))
+        both = [sentence for sentence in sentences if None not in (sentence[system][key] for system in SYSTEMS)]
+        drifts[key] = less_teacher(both, itemgetter(key))
     followed = [sentence for sentence in sentences if "gap_s" in sentence["voice"]]
     drifts["gap_s"] = drift(_at_minutes(followed), np.array([sentence["voice"]["gap_s"] for sentence in followed]))
     return drifts

@@ -66,7 +66,7 @@ def _metrics(metrics: dict[str, Any]) -> str:
         ("speaker similarity to the teacher, mean / minimum",
          f"{metrics['similarity']['mean']} / {metrics['similarity']['minimum']}"),
         ("mean absolute relative duration error", f"{metrics.get('duration_error_percent', '-')} %"),
-        (f"runaways / skips / repeats in {metrics['sentences']} sentences",
+        (f"runaways / two words or more skipped / added, of {metrics['sentences']} sentences",
          f"{failures['runaways']} / {failures['skips']} / {failures['repeats']}"),
         (f"codec alone, WER at {', '.join(codec)} layers", ", ".join(f"{c['wer_percent']} %" for c in codec.values())),
         ("the teacher on the same sentences", f"{metrics['codec_teacher_wer_percent']} %"),

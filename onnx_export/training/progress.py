@@ -1,6 +1,5 @@
 """What every training stage shares: a loss log, timed checkpoints that survive a crash, and learning-rate shape."""
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .lines import append_line
 from .paths import whole_file
 
 CHECKPOINT_EVERY_S = 120.0
@@ -25,8 +25,7 @@ class LossLog:
     def write(self, **fields: float | int | str | list[float]) -> None:
         """Append one line; numbers are rounded to five digits."""
         shown = {key: round(value, 5) if isinstance(value, float) else value for key, value in fields.items()}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(shown) + "\n")
+        append_line(self._path, shown)
 
 
 class Checkpoint:

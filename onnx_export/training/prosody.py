@@ -19,8 +19,9 @@ from tqdm import tqdm
 from voicestack.runtime import Bundle, SamplingParams, Speaker
 from voicestack.runtime.text import Lexicon
 
-from .codec import synthesis_checkpoint
-from .evaluate import Resynthesis, teacher_words, weights_hash
+from .codec import finished_decoder
+from .evaluate import Resynthesis, teacher_words, voice_key, weights_hash
+from .lines import append_line, read_lines
 from .melody import (
     Melody,
     Said,
@@ -50,29 +51,31 @@ def run(folder: WorkFolder, *, voice: Path = VOICE) -> dict[str, Any]:
     """Measure every line not measured yet, write the JSON and the plot, print the table, and return the summary."""
     stage = folder.stage("prosody")
     bundle = Bundle.load(voice)
-    weights = weights_hash(bundle.manifest)
-    records = _kept(stage / "results.jsonl", weights)
-    measured = {(record["kind"], record["text"]) for record in records}
     speakers = _Speakers(folder, bundle)
+    key = f"{voice_key(bundle.manifest)} {speakers.codec_key}"
+    records = _kept(stage / "results.jsonl", key)
+    measured = {(record["kind"], record["text"]) for record in records}
     for line in tqdm(lines(), desc="prosody"):
         if (line.kind, line.text) not in measured:
-            new = [{"weights": weights, **record} for record in _measure(line, speakers)]
+            new = [{"weights": key, **record} for record in _measure(line, speakers)]
             records += new
-            with (stage / "results.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(new) + "\n")
-    summary = summarise(records, {"voice": bundle.manifest.name, "weights": weights})
+            append_line(stage / "results.jsonl", new)
+    summary = summarise(records, {"voice": bundle.manifest.name, "weights": weights_hash(bundle.manifest)})
     (stage / "prosody.json").write_text(json.dumps({"summary": summary, "lines": records}, indent=1), "utf-8")
     draw(records, stage / "prosody.png")
     print(table(summary))
     return summary
 
 
-def _kept(path: Path, weights: str) -> list[Record]:
-    """What was measured of these weights and of texts that are still said; a row holds the sayings of one text."""
-    rows = path.read_text("utf-8").splitlines() if path.exists() else []
-    texts = {(line.kind, line.text) for line in lines()}
-    kept = [record for row in rows for record in json.loads(row) if record["weights"] == weights]
-    return [record for record in kept if (record["kind"], record["text"]) in texts]
+def _kept(path: Path, key: str) -> list[Record]:
+    """What was measured with this key and of texts that are still said; a row holds the sayings of one text."""
+    places = {(line.kind, line.text): line.index for line in lines()}
+    kept = [record for row in read_lines(path) for record in row if record["weights"] == key]
+    return [
+        record | {"index": places[record["kind"], record["text"]]}
+        for record in kept
+        if (record["kind"], record["text"]) in places
+    ]
 
 
 class _Speakers:
@@ -84,7 +87,8 @@ class _Speakers:
         self._speaker, self._teacher = Speaker(bundle), recipe_of(folder).speak()
         self._lexicon = Lexicon.load(LEXICON)
         self._depth = bundle.manifest.sampling.depth
-        self._codec = Resynthesis(folder, synthesis_checkpoint(folder))
+        self._codec = Resynthesis(folder, finished_decoder(folder))
+        self.codec_key = self._codec.key
         self._by_teacher: dict[tuple[Line, int], Said] = {}
         self.span = span_of(self.teacher(line, 0).pcm for line in lines()[:_SPAN_LINES])
 

@@ -79,11 +79,11 @@ def run(folder: WorkFolder, *, voice: Path = VOICE) -> dict[str, Any]:
 
 
 def table(rows: dict[str, Any]) -> Iterator[str]:
-    """A line for each setting: temperatures, WER and its standard error, likeness."""
-    yield f"{'layers 1-3 / 4-8 / 9-32':32} {'WER %':>13} {'likeness':>9} {'least':>6}"
+    """A line for each setting: temperatures, WER and its standard error, similarity."""
+    yield f"{'layers 1-3 / 4-8 / 9-32':32} {'WER %':>13} {'similarity':>10} {'least':>6}"
     for name, row in rows.items():
         error = f"{row['wer_percent']:5.2f} ± {row['wer_error_percent']:4.2f}"
-        yield f"{name:32} {error:>13} {row['similarity']:9.3f} {row['similarity_minimum']:6.3f}"
+        yield f"{name:32} {error:>13} {row['similarity']:10.3f} {row['similarity_minimum']:6.3f}"
 
 
 def sentences() -> list[str]:
@@ -106,18 +106,18 @@ class _Judge:
         self._teacher = np.mean(voices, axis=0) / np.linalg.norm(np.mean(voices, axis=0))
 
     def judged(self, setting: Setting) -> dict[str, float]:
-        words, edits, likeness = [], [], []
+        words, edits, similarity = [], [], []
         for place, text in enumerate(self._texts):
             chunks = self._speaker.speak(text, sampling=setting.sampling(place), depth=setting.depth)
             pcm = np.concatenate([chunk.pcm for chunk in chunks])
             errors = word_errors(text, self._recogniser.hear(pcm))
             words.append(errors.words)
             edits.append(errors.edits)
-            likeness.append(float(self._likeness.embed(pcm) @ self._teacher))
+            similarity.append(float(self._likeness.embed(pcm) @ self._teacher))
         rate, error = rate_with_error(np.array(edits), np.array(words))
         return {
             "wer_percent": round(100 * rate, 2), "wer_error_percent": round(100 * error, 2),
-            "similarity": round(float(np.mean(likeness)), 3), "similarity_minimum": round(min(likeness), 3),
+            "similarity": round(float(np.mean(similarity)), 3), "similarity_minimum": round(min(similarity), 3),
         }  # fmt: skip
 
 

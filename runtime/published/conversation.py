@@ -109,6 +109,8 @@ class Conversation:
                 if has_spoken:
                     yield utterance.chunk(Event.PARKED)
                     has_spoken = False
+                    if self._stream is None:
+                        return
                 reader.supply(generator, stream)
             (row,) = generator.step([stream])
             if row is None or not is_sound(row, generator.info):
@@ -120,6 +122,8 @@ class Conversation:
                 break
             if utterance.due:
                 yield utterance.chunk()
+                if self._stream is None:  # Closed meanwhile, and its slot may be another's.
+                    return
         yield utterance.chunk(Event.ENDED if stream.ended else Event.CAPPED)
 
     def _opening(self, user: UserTurn | None) -> IntArray:

@@ -89,7 +89,9 @@ class DelayGenerator(Generator):
         if forced is not None:
             return forced
         masked = masked_logits(state, logits, self.info.n_vq, self._ids)
-        return int(draw(probabilities(masked[None], stream.sampling.text, keep_ties=False), uniform)[0])
+        # Within sound only a few tokens may come: sorting the vocabulary for them would take longer than the step.
+        able = np.flatnonzero(masked > -np.inf)
+        return int(able[draw(probabilities(masked[None, able], stream.sampling.text, keep_ties=False), uniform)[0]])
 
 
 def _state(stream: Stream) -> DelayState:

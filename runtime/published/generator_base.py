@@ -49,9 +49,14 @@ class Generator(Protocol):
         seed: int | None = None,
         memory: PromptMemory | None = None,
     ) -> list[Stream]:
-        """As `open`, and feed the prompts to their ends."""
+        """As `open`, and feed the prompts to their ends; what breaks that off leaves no stream behind."""
         streams = self.open(prompts, sampling, depth=depth, seed=seed, memory=memory)
-        self.table.feed(streams)
+        try:
+            self.table.feed(streams)
+        except BaseException:
+            for stream in reversed(streams):
+                self.release(stream)
+            raise
         return streams
 
     def step(self, streams: Sequence[Stream]) -> list[IntArray | None]:

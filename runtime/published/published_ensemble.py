@@ -160,10 +160,12 @@ class PublishedEnsemble(PublishedStudio):
         table, n_vq = self._generator.table, self.info.n_vq
         prompt = np.zeros((prompt_rows, 1 + n_vq), np.int64)
         began_s = self._clock()
-        streams = [self._generator.prefill([prompt], depth=depth, seed=place)[0] for place in range(batch)]
-        prefill_s = (self._clock() - began_s) / batch
-        states = [self._decoder.begin() for _ in streams]
+        streams: list[Stream] = []
         try:
+            for place in range(batch):
+                streams += self._generator.prefill([prompt], depth=depth, seed=place)
+            prefill_s = (self._clock() - began_s) / batch
+            states = [self._decoder.begin() for _ in streams]
             self._give_nonsense(streams, sum(frames))
             for count in frames:
                 going, step_s = streams, 0.0

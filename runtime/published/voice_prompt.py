@@ -69,7 +69,7 @@ def read_audio(source: Path | BinaryIO, *, max_seconds: float = MAX_SECONDS) -> 
             _check_length(file.frames, file.samplerate, 0.0, max_seconds)
             samples: FloatArray = file.read(dtype="float32", always_2d=True)
             return samples, int(file.samplerate)
-    except soundfile.SoundFileError as error:
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: by its name it has no header.
         raise InputError(f"{name} cannot be read ({error}); give a WAV, FLAC or OGG file") from error
 
 

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from voicestack.onnx_export.training.examples import Example, Examples, written  # noqa: E402
 from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
+from voicestack.runtime.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -49,17 +50,17 @@ def test_codes_are_kept_of_each_codec_by_itself(tmp_path: Path, monkeypatch: pyt
 
     def shard_by(codebook: float) -> float:
         examples: Any = object.__new__(Examples)
-        examples._folder, examples._quantiser = (
-            WorkFolder(tmp_path),
-            SimpleNamespace(codebooks=torch.full((2,), codebook)),
-        )
+        examples._folder = WorkFolder(tmp_path)
+        examples._quantiser = SimpleNamespace(codebooks=torch.full((2,), codebook))
+        examples._encoder = SimpleNamespace(config=SimpleNamespace(frame_samples=1920))
 
         def encode(_: object) -> NDArray[np.int16]:
             made.append(codebook)
             return np.full((3, 2), codebook, np.int16)
 
         monkeypatch.setattr(examples, "encode", encode)
-        with np.load(examples._encoded("shard_0001", [None, None])) as arrays:
+        sound = SimpleNamespace(pcm=np.zeros(3 * 1920 - 5, np.int16))
+        with np.load(examples._encoded("shard_0001", [sound, sound])) as arrays:
             assert arrays["codes"].shape == (6, 2)
             return float(arrays["codes"][0, 0])
 
@@ -69,6 +70,33 @@ def test_codes_are_kept_of_each_codec_by_itself(tmp_path: Path, monkeypatch: pyt
     kept.rename(kept.with_suffix(".77.npz"))
     assert shard_by(1) == 1
     assert made == [1, 1, 2, 2, 1, 1]
+
+
+def test_a_shard_that_was_made_anew_is_encoded_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its codes would be those of other sound; those of a shard that stayed as it was are read."""
+    examples: Any = object.__new__(Examples)
+    examples._folder, examples._quantiser = WorkFolder(tmp_path), SimpleNamespace(codebooks=torch.ones(2))
+    examples._encoder = SimpleNamespace(config=SimpleNamespace(frame_samples=1920))
+    made: list[int] = []
+
+    def encode(utterance: Any) -> NDArray[np.int16]:
+        made.append(utterance.pcm.size)
+        return np.zeros((-(-utterance.pcm.size // 1920), 2), np.int16)
+
+    monkeypatch.setattr(examples, "encode", encode)
+    for sizes in ((5000, 1920), (5000, 1920), (1920, 5000), (1920,)):
+        sounds = [SimpleNamespace(pcm=np.zeros(size, np.int16)) for size in sizes]
+        with np.load(examples._encoded("shard_0001", sounds)) as arrays:
+            assert arrays["ends"].tolist() == np.cumsum([-(-size // 1920) for size in sizes]).tolist()
+    assert made == [5000, 1920, 1920, 5000, 1920]
+
+
+def test_a_folder_without_shards_is_told(tmp_path: Path) -> None:
+    """Before the first step, by what is missing."""
+    examples: Any = object.__new__(Examples)
+    examples._folder, examples._shards = WorkFolder(tmp_path), {}
+    with pytest.raises(InputError, match="holds too few shards"):
+        examples.refresh()
 
 
 def test_what_is_said_at_another_rate_carries_its_length() -> None:

@@ -12,7 +12,7 @@ from voicestack.onnx_export.training import generator  # noqa: E402
 from voicestack.onnx_export.training.batches import collate_local  # noqa: E402
 from voicestack.onnx_export.training.examples import Example  # noqa: E402
 from voicestack.onnx_export.training.generator_model import LocalGenerator  # noqa: E402
-from voicestack.onnx_export.training.leg import best_mean  # noqa: E402
+from voicestack.onnx_export.training.leg import Trail, best_mean  # noqa: E402
 from voicestack.onnx_export.training.local_objective import losses  # noqa: E402
 from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
 from voicestack.onnx_export.training.progress import Checkpoint  # noqa: E402
@@ -43,10 +43,10 @@ def test_a_generator_of_another_codecs_codes_is_refused(tmp_path: Path) -> None:
     for weights in (small(1).state_dict(), {name: value.half() for name, value in model.state_dict().items()}):
         checkpoint.save(lambda weights=weights: {"step": 7, "model": weights}, force=True)  # type: ignore[misc]
         if weights["codebooks"].dtype == torch.float16:
-            assert generator._restore(checkpoint, model, {}) == (7, 0)
+            assert generator._restore(checkpoint, model, {}, Trail()) == (7, 0)
         else:
             with pytest.raises(InputError, match="another codec"):
-                generator._restore(checkpoint, model, {})
+                generator._restore(checkpoint, model, {}, Trail())
 
 
 def test_kept_weights_begin_a_schedule_of_their_own(tmp_path: Path) -> None:
@@ -54,12 +54,12 @@ def test_kept_weights_begin_a_schedule_of_their_own(tmp_path: Path) -> None:
     model = small()
     optimisers = {"adam": torch.optim.Adam(model.parameters())}
     checkpoint = Checkpoint(tmp_path / "generator.pt")
-    assert generator._restore(checkpoint, model, optimisers) == (0, 0)
+    assert generator._restore(checkpoint, model, optimisers, Trail()) == (0, 0)
     kept = {"step": 7, "model": model.state_dict()}
     running = kept | {"adam": optimisers["adam"].state_dict()}
     for state, expected in ((kept, (7, 7)), (running | {"since": 5}, (7, 5)), (running, (7, 0))):
         checkpoint.save(lambda state=state: state, force=True)  # type: ignore[misc]
-        assert generator._restore(checkpoint, model, optimisers) == expected
+        assert generator._restore(checkpoint, model, optimisers, Trail()) == expected
 
 
 def test_the_first_layers_are_scored_on_every_frame() -> None:
@@ -86,10 +86,23 @@ def test_the_mean_that_costs_least_is_taken() -> None:
         torch.testing.assert_close(mean, {"a": torch.full((3,), expected), "steps": torch.tensor(7)})
 
 
+def test_a_trail_is_the_mean_of_what_it_followed() -> None:
+    """Also when it was put down and taken up again; what is no weight stays as it is."""
+    weights = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    trail = Trail()
+    for row in weights[:2]:
+        trail.follow({"a": row, "steps": torch.tensor(7)})
+    again = Trail()
+    again.load(trail.state())
+    for row in weights[2:]:
+        again.follow({"a": row, "steps": torch.tensor(7)})
+    torch.testing.assert_close(again.mean, {"a": weights.mean(0), "steps": torch.tensor(7)})
+
+
 def test_a_leg_on_kept_weights_ends_with_a_mean_and_the_next_begins_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mean foretells unseen speech no worse than the leg's last step; it has no optimiser, so a leg can begin."""
+    """The mean foretells unseen speech no worse than that of its steps; it has no optimiser, so a leg can begin."""
     model, draws = small(), np.random.default_rng(1)
     examples = SimpleNamespace(
         codebooks=model.codebooks[:, : CONFIG.codebook], batch=lambda draws, rows: hellos(2, draws),
@@ -99,12 +112,12 @@ def test_a_leg_on_kept_weights_ends_with_a_mean_and_the_next_begins_there(
     monkeypatch.setattr(generator, "Examples", lambda folder: examples)
     monkeypatch.setattr(generator, "GeneratorConfig", lambda head: CONFIG)
     monkeypatch.setattr(generator, "fuse", lambda modules: None)
-    ended: list[dict[str, torch.Tensor]] = []
+    ended: list[Trail] = []
     end_leg = generator._end_leg
 
-    def seen(model: LocalGenerator, *rest: Any) -> None:
-        ended.append({name: value.clone() for name, value in model.state_dict().items()})
-        end_leg(model, *rest)
+    def seen(model: LocalGenerator, recipe: Any, begun: Any, trail: Trail, unseen: Any) -> None:
+        ended.append(trail)
+        end_leg(model, recipe, begun, trail, unseen)
 
     monkeypatch.setattr(generator, "_end_leg", seen)
     folder = WorkFolder(tmp_path)
@@ -119,8 +132,8 @@ def test_a_leg_on_kept_weights_ends_with_a_mean_and_the_next_begins_there(
         assert after is not None
         assert (after["step"], after["since"]) == (steps, before["step"])
         assert "adam" not in after
-        assert _cost(model, after["model"], unseen) <= _cost(model, ended[-1], unseen)
-    assert len(ended) == 2
+        assert _cost(model, after["model"], unseen) <= _cost(model, ended[-1].mean, unseen)
+    assert [trail.steps for trail in ended] == [2, 2]
 
 
 @torch.no_grad()

@@ -126,3 +126,26 @@ def test_kept_weights_are_not_put_beside_a_codec_of_ones_own(tmp_path: Path) -> 
     (old.root / "generator" / "generator.pt").unlink()
     restore(old, kept)
     assert (old.root / "generator" / "generator.pt").exists()
+
+
+def test_a_codec_is_kept_only_with_all_that_was_learned_of_it(tmp_path: Path) -> None:
+    """One without codebooks is unfinished; beside another one what is kept would make noise."""
+    old, new, kept = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "new"), tmp_path / "kept"
+    for folder, books in ((old, torch.ones(2)), (new, torch.zeros(2))):
+        state = {"step": 1, "encoder": {}, "quantiser": {"codebooks": books}}
+        torch.save(state, folder.stage("codec") / "analysis.pt")
+    torch.save({"step": 1, "decoder": {}}, old.stage("codec") / "synthesis.pt")
+    torch.save({"step": 1, "model": {}}, old.stage("generator") / "generator.pt")
+    keep(old, kept)
+    before = {path: path.read_bytes() for path in (kept / "joe").iterdir()}
+    with pytest.raises(InputError, match="no codebooks yet"):
+        keep(new, kept)
+    state = {"step": 1, "encoder": {}, "quantiser": {"codebooks": torch.full((2,), 2.0)}}
+    torch.save(state, new.root / "codec" / "analysis.pt")
+    with pytest.raises(InputError, match="another codec than .* no decoder and no generator of it"):
+        keep(new, kept)
+    assert {path: path.read_bytes() for path in (kept / "joe").iterdir()} == before
+    torch.save({"step": 3, "decoder": {}}, new.root / "codec" / "synthesis.pt")
+    torch.save({"step": 3, "model": {}}, new.stage("generator") / "generator.pt")
+    keep(new, kept)
+    assert torch.load(kept / "joe" / "generator.pt", weights_only=True)["step"] == 3

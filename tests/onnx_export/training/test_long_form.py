@@ -67,6 +67,17 @@ def test_a_voice_that_rises_drifts() -> None:
     assert not found["similarity"]["tells"]
 
 
+def test_a_sentence_without_pitch_leaves_the_others_theirs() -> None:
+    """It counts for nothing in the pitch of its minute and in its drift, and for all else as any other."""
+    records, whole = speech(pitch_hz=1.0), speech(pitch_hz=1.0)
+    records[7]["voice"] |= {"pitch_hz": None, "spread_st": None}
+    del whole[7]
+    found, rest = (summarise(some, some, SIMILARITIES, {}) for some in (records, whole))
+    assert found["drift"]["pitch_hz"] == rest["drift"]["pitch_hz"]
+    assert found["minutes"]["voice"][0]["pitch_hz"] == rest["minutes"]["voice"][0]["pitch_hz"]
+    assert found["sentences"] == rest["sentences"] + 1
+
+
 def test_a_minute_counts_its_own_sentences() -> None:
     """Errors of the third minute are in the third row alone, over all its words."""
     records = speech()

@@ -190,6 +190,25 @@ def test_a_turn_whose_text_fails_was_never_there() -> None:
     np.testing.assert_array_equal(after[0], after[1])
 
 
+@pytest.mark.parametrize("chunks_heard", [1, 2])
+def test_a_turn_of_a_conversation_that_is_closed_ends(chunks_heard: int) -> None:
+    """And nothing of it gets into the conversation that has its slot then."""
+    speaker, heard = speaker_of("realtime", slots=2, capacity=1200), []
+    for disturbed in (False, True):
+        closed = speaker.converse(sampling=greedy())
+        turn = closed.speak(TEXT)
+        for _ in range(chunks_heard):
+            next(turn)
+        closed.close()
+        with speaker.converse(sampling=greedy()) as conversation:
+            other = conversation.speak(TEXT, max_frames=9)
+            first = next(other)
+            if disturbed:
+                assert list(turn) == []
+            heard.append(codes_of([first, *other]))
+    np.testing.assert_array_equal(heard[0], heard[1])
+
+
 def test_misuse_of_a_conversation_is_told() -> None:
     """Two turns at once, a turn of a closed conversation, no text, no room."""
     speaker = speaker_of("realtime", capacity=1200)

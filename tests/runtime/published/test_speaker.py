@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from voicestack.runtime.published.prompts import PromptRequest, build_prompt
 from voicestack.runtime.published.published_voice import PublishedVoice
 from voicestack.runtime.published.sampling_rules import ChannelSampling, PublishedSampling
 from voicestack.runtime.published.segments import answer
+from voicestack.runtime.published.stream_table import StreamTable
 
 TEXT = "Hello there. One two three."
 WARM = PublishedSampling(ChannelSampling(1.0, 1.0, 20), ChannelSampling(1.0, 0.9, 20))
@@ -196,6 +198,19 @@ def test_a_text_that_is_left_gives_its_slot_back() -> None:
     with pytest.raises(CapacityError, match="1 of 1 slots are taken"):
         next(speaker.speak(TEXT))
     first.close()  # type: ignore[attr-defined]
+    assert next(speaker.speak(TEXT, sampling=greedy())).codes.shape == (1, 6)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_prefill_that_breaks_off_gives_its_slot_back(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever broke it off comes through, and the next text is spoken."""
+    speaker = speaker_of("nano")
+    with monkeypatch.context() as patch:
+        patch.setattr(StreamTable, "feed", Mock(side_effect=error))
+        with pytest.raises(error):
+            next(speaker.speak(TEXT))
     assert next(speaker.speak(TEXT, sampling=greedy())).codes.shape == (1, 6)
 
 

@@ -161,6 +161,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     broken.write_bytes(b"RIFF no sound")
     with pytest.raises(InputError, match=r"broken\.wav cannot be read"):
         load_voice_prompt(broken, MONO)
+    headless = tmp_path / "headless.raw"
+    headless.write_bytes(bytes(4800))
+    with pytest.raises(InputError, match=r"headless\.raw cannot be read"):
+        load_voice_prompt(headless, MONO)
     with pytest.raises(InputError, match="the audio cannot be read"):
         read_audio(io.BytesIO(b"nothing"))
     long = tmp_path / "long.wav"
