@@ -104,11 +104,11 @@ def test_a_leg_on_kept_weights_ends_with_a_mean_and_the_next_begins_there(
 ) -> None:
     """The mean foretells unseen speech no worse than that of its steps; it has no optimiser, so a leg can begin."""
     model, draws = small(), np.random.default_rng(1)
+    unseen = hellos(2, draws)
     examples = SimpleNamespace(
         codebooks=model.codebooks[:, : CONFIG.codebook], batch=lambda draws, rows: hellos(2, draws),
         validation=lambda: unseen, known=lambda: unseen, refresh=lambda: None, facts=dict,
     )  # fmt: skip
-    unseen = hellos(2, draws)
     monkeypatch.setattr(generator, "Examples", lambda folder: examples)
     monkeypatch.setattr(generator, "GeneratorConfig", lambda head: CONFIG)
     monkeypatch.setattr(generator, "fuse", lambda modules: None)
@@ -136,9 +136,9 @@ def test_a_leg_on_kept_weights_ends_with_a_mean_and_the_next_begins_there(
     assert [trail.steps for trail in ended] == [2, 2]
 
 
-@torch.no_grad()
-def _cost(model: LocalGenerator, weights: dict[str, torch.Tensor], unseen: list[Example]) -> float:
+def _cost(model: LocalGenerator, weights: dict[str, Any], unseen: list[Example]) -> float:
     model.load_state_dict(weights)
     batch = collate_local(unseen, np.random.default_rng(0))
-    _, channel_nll, layers_nll = losses(model, batch, batch.history, None)
+    with torch.no_grad():
+        _, channel_nll, layers_nll = losses(model, batch, batch.history, None)
     return float(generator._weighted(generator._RECIPES["local"], channel_nll, layers_nll))
