@@ -71,7 +71,7 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
     """Train to `steps`; resumes from the checkpoint, and returns at once when they are done.
 
     Kept weights, which have no optimiser's state, go on with a schedule of their own that begins at their step; so does
-    a voice that begins with another's. A leg on kept weights ends with a mean of its steps and of where it began (`leg`).
+    a voice that begins with another's. The former end with a mean of their steps and of where they began (`leg`).
     A delay voice begins with the backbone of the local one, if there is one: what text sounds like is the same to both.
     """
     stage, recipe = folder.stage(STAGES[head]), _RECIPES[head]
