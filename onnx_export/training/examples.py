@@ -71,10 +71,9 @@ class Examples:
             if path.stem in self._shards:
                 continue
             utterances = list(read_shard(path))
-            with np.load(self._encoded(path.stem, utterances)) as arrays:
-                split = np.split(arrays["codes"], arrays["ends"][:-1])
             self._shards[path.stem] = [
-                Example(u.words, u.onsets_s, u.length_scale, codes) for u, codes in zip(utterances, split, strict=True)
+                Example(u.words, u.onsets_s, u.length_scale, codes)
+                for u, codes in zip(utterances, self._encoded(path.stem, utterances), strict=True)
             ]
         require_shards(self._folder, len(self._shards) - VALIDATION_SHARDS)
 
@@ -84,20 +83,21 @@ class Examples:
         books = hashlib.sha256(self._quantiser.codebooks.half().numpy().tobytes()).hexdigest()[:12]
         return self._folder.stage(f"codes/{books}")
 
-    def _encoded(self, shard: str, utterances: list[Utterance]) -> Path:
-        """The file of a shard's codes, kept once it was made: of this codec, whatever others were tried.
+    def _encoded(self, shard: str, utterances: list[Utterance]) -> list[NDArray[np.int16]]:
+        """The codes of a shard's utterances, kept once they were made: of this codec, whatever others were tried.
 
         Those of a shard that was made anew, and so has other lengths, are made anew.
         """
-        kept = self._codes / f"{shard}.npz"
-        if not (kept.exists() and np.array_equal(_ends(kept), np.cumsum([self._frames(u) for u in utterances]))):
-            codes = [self.encode(utterance) for utterance in utterances]
-            with whole_file(kept) as aside:
-                np.savez(aside, codes=np.concatenate(codes), ends=np.cumsum([len(c) for c in codes]))
-        return kept
-
-    def _frames(self, utterance: Utterance) -> int:
-        return -(-utterance.pcm.size // self._encoder.config.frame_samples)
+        kept, frame = self._codes / f"{shard}.npz", self._encoder.config.frame_samples
+        ends = np.cumsum([-(-utterance.pcm.size // frame) for utterance in utterances])
+        if kept.exists():
+            with np.load(kept) as arrays:
+                if np.array_equal(arrays["ends"], ends):
+                    return np.split(arrays["codes"], ends[:-1])
+        codes = [self.encode(utterance) for utterance in utterances]
+        with whole_file(kept) as aside:
+            np.savez(aside, codes=np.concatenate(codes), ends=ends)
+        return codes
 
     def encode(self, utterance: Utterance) -> NDArray[np.int16]:
         """Codes int16 [frames, n_vq] of one utterance, zero-padded to whole frames."""
@@ -127,11 +127,6 @@ class Examples:
             chosen.append(example)
             total += len(example.codes)
         return chosen
-
-
-def _ends(kept: Path) -> NDArray[np.int64]:
-    with np.load(kept) as arrays:
-        return np.asarray(arrays["ends"])
 
 
 def _frames(examples: list[Example]) -> int:

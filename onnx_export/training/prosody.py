@@ -88,9 +88,13 @@ class _Speakers:
         self._lexicon = Lexicon.load(LEXICON)
         self._depth = bundle.manifest.sampling.depth
         self._codec = Resynthesis(folder, finished_decoder(folder))
-        self.codec_key = self._codec.key
         self._by_teacher: dict[tuple[Line, int], Said] = {}
         self.span = span_of(self.teacher(line, 0).pcm for line in lines()[:_SPAN_LINES])
+
+    @property
+    def codec_key(self) -> str:
+        """What tells the codec's weights from others."""
+        return self._codec.key
 
     def teacher(self, line: Line, take: int) -> Said:
         """The teacher's saying; its onsets are as coarse as the voice's, so that both are aligned equally well."""

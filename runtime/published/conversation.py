@@ -92,6 +92,8 @@ class Conversation:
                 # Before it is given out: who has the last chunk need not ask for more.
                 is_whole = chunk.event in (Event.ENDED, Event.CAPPED)
                 yield chunk
+                if self._stream is None:  # Closed meanwhile, and its slot may be another's.
+                    return
         finally:
             self._in_turn = False
             self._turns += is_whole
@@ -109,8 +111,6 @@ class Conversation:
                 if has_spoken:
                     yield utterance.chunk(Event.PARKED)
                     has_spoken = False
-                    if self._stream is None:
-                        return
                 reader.supply(generator, stream)
             (row,) = generator.step([stream])
             if row is None or not is_sound(row, generator.info):
@@ -122,8 +122,6 @@ class Conversation:
                 break
             if utterance.due:
                 yield utterance.chunk()
-                if self._stream is None:  # Closed meanwhile, and its slot may be another's.
-                    return
         yield utterance.chunk(Event.ENDED if stream.ended else Event.CAPPED)
 
     def _opening(self, user: UserTurn | None) -> IntArray:

@@ -13,6 +13,12 @@ from voicestack.runtime.errors import InputError  # noqa: E402
 pytestmark = pytest.mark.torch
 
 
+def put_analysis(folder: WorkFolder, code: float) -> None:
+    """The analysis of a codec whose codebooks are all of one number; of 0 before they are fitted."""
+    state = {"step": 1, "encoder": {}, "quantiser": {"codebooks": torch.full((2,), float(code))}}
+    torch.save(state, folder.stage("codec") / "analysis.pt")
+
+
 def test_kept_weights_come_back_in_single_precision(tmp_path: Path) -> None:
     """Kept weights come back as float32, whole numbers untouched, without optimiser, and never over a newer state.
 
@@ -116,9 +122,8 @@ def test_what_a_work_folder_lacks_stays_as_it_was_kept(tmp_path: Path) -> None:
 def test_kept_weights_are_not_put_beside_a_codec_of_ones_own(tmp_path: Path) -> None:
     """A generator of another codec's codes makes noise; beside the kept codec it comes back."""
     old, own, kept = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "own"), tmp_path / "kept"
-    for folder, books in ((old, torch.ones(2)), (own, torch.zeros(2))):
-        state = {"step": 1, "encoder": {}, "quantiser": {"codebooks": books}}
-        torch.save(state, folder.stage("codec") / "analysis.pt")
+    put_analysis(old, 1)
+    put_analysis(own, 0)
     torch.save({"step": 1, "model": {}}, old.stage("generator") / "generator.pt")
     keep(old, kept)
     restore(own, kept)
@@ -131,17 +136,15 @@ def test_kept_weights_are_not_put_beside_a_codec_of_ones_own(tmp_path: Path) -> 
 def test_a_codec_is_kept_only_with_all_that_was_learned_of_it(tmp_path: Path) -> None:
     """One without codebooks is unfinished; beside another one what is kept would make noise."""
     old, new, kept = WorkFolder(tmp_path / "old"), WorkFolder(tmp_path / "new"), tmp_path / "kept"
-    for folder, books in ((old, torch.ones(2)), (new, torch.zeros(2))):
-        state = {"step": 1, "encoder": {}, "quantiser": {"codebooks": books}}
-        torch.save(state, folder.stage("codec") / "analysis.pt")
+    put_analysis(old, 1)
+    put_analysis(new, 0)
     torch.save({"step": 1, "decoder": {}}, old.stage("codec") / "synthesis.pt")
     torch.save({"step": 1, "model": {}}, old.stage("generator") / "generator.pt")
     keep(old, kept)
     before = {path: path.read_bytes() for path in (kept / "joe").iterdir()}
     with pytest.raises(InputError, match="no codebooks yet"):
         keep(new, kept)
-    state = {"step": 1, "encoder": {}, "quantiser": {"codebooks": torch.full((2,), 2.0)}}
-    torch.save(state, new.root / "codec" / "analysis.pt")
+    put_analysis(new, 2)
     with pytest.raises(InputError, match="another codec than .* no decoder and no generator of it"):
         keep(new, kept)
     assert {path: path.read_bytes() for path in (kept / "joe").iterdir()} == before

@@ -268,7 +268,7 @@ def check(steps: list[Step], contexts: set[str]) -> None:
 
 @pytest.mark.parametrize("name", ["cartesia", "deepgram", "elevenlabs", "elevenlabs-multi", "native"])
 @given(text=st.text(st.sampled_from("ab \n"), min_size=1, max_size=30), data=st.data())
-@settings(max_examples=8)
+@settings(max_examples=15)
 def test_any_chunking_of_a_text_is_spoken_whole(name: str, text: str, data: st.DataObject) -> None:
     """In order, by every dialect, however it is cut."""
     cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(text) - 1)), max_size=6)))
@@ -382,7 +382,7 @@ async def test_elevenlabs_sends_mp3_to_who_does_not_say_otherwise() -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=12)
+@settings(max_examples=25)
 def test_contexts_that_are_written_in_any_order_are_each_spoken_whole(data: st.DataObject) -> None:
     """However their pieces are cut and mixed, in Cartesia's dialect and ElevenLabs'."""
     name = data.draw(st.sampled_from(["cartesia", "elevenlabs-multi"]))
