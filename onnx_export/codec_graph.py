@@ -6,6 +6,9 @@ step m makes samples 240m - 720 .. 240m + 240; its first 240 are final, the rest
     step m      |aaaa|bbbb|cccc|dddd|
     step m+1         |aaaa|bbbb|cccc|dddd|
     final after m+1: ^^^^
+
+Phases ride on a pitch that the decoder tells and integrates (`training/codec_model.py`); how far that has turned by the
+last step is a state, too.
 """
 
 import numpy as np
@@ -19,7 +22,7 @@ from .backbone_graph import with_null_row
 from .graph_writer import GraphWriter, WeightFile, Weights
 from .specs import CodecConfig
 
-FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+FLOAT, DOUBLE, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
 
 
 def delay_samples(config: CodecConfig) -> int:
@@ -28,13 +31,13 @@ def delay_samples(config: CodecConfig) -> int:
 
 
 def codec_states(config: CodecConfig) -> tuple[StateSpec, ...]:
-    """The decoder's state tensors: the last inputs of each convolution and the overlap tail."""
+    """The decoder's state tensors: the last inputs of each convolution, the turn of the pitch, the overlap tail."""
     states = [
         StateSpec(names.conv_state(stage, block), (config.kernels[stage] - 1, config.d))
         for stage, blocks in enumerate(config.blocks)
         for block in range(blocks)
     ]
-    return (*states, StateSpec(names.OVERLAP_STATE, (delay_samples(config),)))
+    return (*states, StateSpec(names.TURN_STATE, (1,)), StateSpec(names.OVERLAP_STATE, (delay_samples(config),)))
 
 
 def build_codec_decoder(weights: Weights, config: CodecConfig, shared: WeightFile) -> onnx.ModelProto:
@@ -59,9 +62,10 @@ def build_codec_decoder(weights: Weights, config: CodecConfig, shared: WeightFil
         if stage + 1 < len(config.blocks):
             name = f"upsamples.{stage}"
             x = g.reshape(g.linear(x, name, weights[f"{name}.weight"], weights[f"{name}.bias"]), 0, -1, config.d)
-    pieces = _synthesise(g, weights, config, x)
+    pieces, turn = _synthesise(g, weights, config, x, states[names.TURN_STATE])
     pcm, tail = _overlap_add(g, config, pieces, states[names.OVERLAP_STATE])
     g.output(names.PCM, pcm, FLOAT, ["batch", "samples"])
+    g.output(names.NEXT_STATE_PREFIX + names.TURN_STATE, turn, FLOAT, ["batch", 1])
     g.output(names.NEXT_STATE_PREFIX + names.OVERLAP_STATE, tail, FLOAT, ["batch", delay_samples(config)])
     return g.model()
 
@@ -99,15 +103,44 @@ def _depthwise(g: GraphWriter, weights: Weights, name: str, history: str, taps: 
     return g.op("Add", conv, g.weight(f"{name}.conv.bias", weights[f"{name}.conv.bias"]))
 
 
-def _synthesise(g: GraphWriter, weights: Weights, config: CodecConfig, x: str) -> str:
-    """Spectra -> windowed pieces [B,T,n_fft] of sound."""
+def _synthesise(g: GraphWriter, weights: Weights, config: CodecConfig, x: str, turn: str) -> tuple[str, str]:
+    """Spectra -> windowed pieces [B,T,n_fft] of sound, and the turn [B,1] of the last step."""
     bins = config.n_fft // 2 + 1
     y = g.rms_norm(x, g.weight("out_norm.weight", weights["out_norm.weight"]), config.eps)
-    y = g.linear(y, "out", weights["out.weight"], weights["out.bias"])
-    log_magnitude, phase = g.split(y, bins, bins)
+    octaves = g.linear(y, "pitch", weights["pitch.weight"], weights["pitch.bias"])
+    turns, below, share = _harmonics(g, config, octaves, turn)
+    log_magnitude, phase = g.split(g.linear(y, "out", weights["out.weight"], weights["out.bias"]), bins, bins)
     magnitude = g.op("Exp", g.op("Min", log_magnitude, g.scalar(config.max_log_magnitude)))
-    parts = [g.op("Mul", magnitude, g.op(kind, phase)) for kind in ("Cos", "Sin")]
-    return g.op("MatMul", g.op("Concat", *parts, axis=-1), _inverse_dft(g, config))
+    angles = g.op("Mul", turns, g.scalar(2 * np.pi))
+    phase = g.op("Add", phase, g.op("Mul", below, angles))
+    real, imaginary = (g.op("Mul", magnitude, g.op(kind, phase)) for kind in ("Cos", "Sin"))
+    # 1 + share * (exp(i angle) - 1): the way from one harmonic's turn to that of the next.
+    cos_on = g.op("Add", g.op("Mul", share, g.op("Sub", g.op("Cos", angles), g.scalar(1.0))), g.scalar(1.0))
+    sin_on = g.op("Mul", share, g.op("Sin", angles))
+    turned = (
+        g.op("Sub", g.op("Mul", real, cos_on), g.op("Mul", imaginary, sin_on)),
+        g.op("Add", g.op("Mul", real, sin_on), g.op("Mul", imaginary, cos_on)),
+    )
+    pieces = g.op("MatMul", g.op("Concat", *turned, axis=-1), _inverse_dft(g, config))
+    last = g.op("Slice", turns, g.ints(-1), g.ints(np.iinfo(np.int64).max), g.ints(1))
+    return pieces, g.reshape(last, 0, 1)
+
+
+def _harmonics(g: GraphWriter, config: CodecConfig, octaves: str, turn: str) -> tuple[str, str, str]:
+    """Octaves [B,T,1] and the turn [B,1] before -> turns [B,T,1]; each bin's harmonic below, share of the next."""
+    # In double precision: what a single one loses over many steps, the highest harmonics have a hundredfold.
+    clipped = g.op("Clip", octaves, g.scalar(config.lowest_octave), g.scalar(config.highest_octave))
+    octaves, turn = (g.op("Cast", value, to=DOUBLE) for value in (clipped, g.op("Unsqueeze", turn, g.ints(2))))
+    factor = g.op("Exp", g.op("Mul", octaves, g.const(np.array(np.log(2.0)))))
+    steps = g.op("Mul", factor, g.const(np.array(config.pitch_hz * config.hop / config.sample_rate_hz)))
+    run = g.op("Add", g.op("CumSum", steps, g.const(np.array(1, np.int64))), turn)
+    turns = g.op("Cast", g.op("Mod", run, g.const(np.array(1.0)), fmod=1), to=FLOAT)
+    bins = np.arange(config.n_fft // 2 + 1) * (config.sample_rate_hz / config.n_fft / config.pitch_hz)
+    ratio = g.op("Div", g.const(bins.astype(np.float32)), g.op("Cast", factor, to=FLOAT))
+    below = g.op("Floor", ratio)
+    rise = g.op("Mul", g.op("Sub", ratio, below), g.scalar(config.harmonic_slope))
+    share = g.op("Sub", rise, g.scalar((config.harmonic_slope - 1) / 2))
+    return turns, below, g.op("Clip", share, g.scalar(0.0), g.scalar(1.0))
 
 
 def _inverse_dft(g: GraphWriter, config: CodecConfig) -> str:

@@ -134,14 +134,27 @@ def codec_forward(w: Tensors, config: CodecConfig, codes: Tensor) -> Tensor:
         if stage + 1 < len(config.blocks):
             x = F.linear(x, w[f"upsamples.{stage}.weight"], w[f"upsamples.{stage}.bias"])
             x = x.reshape(len(x), -1, config.d)
-    spectrum = F.linear(_norm(x, w["out_norm.weight"], config.eps), w["out.weight"], w["out.bias"])
-    log_magnitude, phase = spectrum.chunk(2, -1)
+    y = _norm(x, w["out_norm.weight"], config.eps)
+    log_magnitude, phase = F.linear(y, w["out.weight"], w["out.bias"]).chunk(2, -1)
+    octaves = F.linear(y, w["pitch.weight"], w["pitch.bias"]).clamp(config.lowest_octave, config.highest_octave)
     bins = torch.polar(log_magnitude.clamp(max=config.max_log_magnitude).exp(), phase)
-    pieces = torch.fft.irfft(bins, config.n_fft) * torch.hann_window(config.n_fft) / 2
+    pieces = (
+        torch.fft.irfft(bins * _harmonic_turns(octaves, config), config.n_fft) * torch.hann_window(config.n_fft) / 2
+    )
     steps = pieces.shape[1]
     length = (steps - 1) * config.hop + config.n_fft
     summed = F.fold(pieces.transpose(1, 2), (1, length), (1, config.n_fft), stride=(1, config.hop))
     return summed.flatten(1)[:, : steps * config.hop]
+
+
+def _harmonic_turns(octaves: Tensor, config: CodecConfig) -> Tensor:
+    """How far each bin's harmonic of the pitch, octaves [B,T,1], has turned: complex [B,T,bins]."""
+    pitch_hz = config.pitch_hz * octaves.double().exp2()
+    turns = (pitch_hz * config.hop / config.sample_rate_hz).cumsum(1)
+    ratio = torch.linspace(0, config.sample_rate_hz / 2, config.n_fft // 2 + 1) / pitch_hz
+    share = (config.harmonic_slope * (ratio.frac() - 0.5) + 0.5).clamp(0, 1)
+    below, above = (torch.exp(2j * torch.pi * (ratio.floor() + more) * turns) for more in (0, 1))
+    return (below * (1 - share) + above * share).to(torch.complex64)
 
 
 def _codec_block(w: Tensors, prefix: str, x: Tensor, eps: float) -> Tensor:

@@ -44,6 +44,12 @@ class CodecConfig:
     sample_rate_hz: int = 24_000
     eps: float = 1e-6
     max_log_magnitude: float = 7.0
+    pitch_hz: float = 128.0
+    """The decoder tells its pitch in octaves above this one."""
+    lowest_octave: float = -1.5
+    highest_octave: float = 2.0
+    harmonic_slope: float = 4.0
+    """How steeply, over the bins from one harmonic to the next, the next one's turn takes over."""
     mel_bands: int = 100
     encoder_d: int = 384
     encoder_blocks: int = 4

@@ -73,6 +73,7 @@ PCM = "pcm"
 STATE_PREFIX = "state."
 NEXT_STATE_PREFIX = "next_state."
 OVERLAP_STATE = "overlap"
+TURN_STATE = "turn"
 
 
 def null_code(codebook_size: int) -> int:

@@ -286,7 +286,7 @@ def main() -> None:
     print(f"utterances {findings.begun}, endings {dict(findings.ended)}")
     print(f"refused {findings.refused}, failed by injection {findings.failed}, left behind {findings.left}")
     print(f"memory grew by {grown_mb(findings):.1f} MB, witnesses differ by {difference:.1g}")
-    clean = not any(findings.left.values()) and sum(findings.ended.values()) == findings.begun and difference < 1e-6
+    clean = not any(findings.left.values()) and sum(findings.ended.values()) == findings.begun and difference < 1e-4
     raise SystemExit(0 if clean else 1)
 
 

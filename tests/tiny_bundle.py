@@ -119,7 +119,10 @@ def random_codec_weights(config: CodecConfig = TINY_CODEC, seed: int = 0) -> Wei
     out = linear("out", config.n_fft + 2, config.d)
     # Quiet enough that samples stay within -1..1.
     out["out.bias"][: config.n_fft // 2 + 1] -= 1.0
-    return weights | out
+    pitch = linear("pitch", 1, config.d)
+    # A speaker's pitch moves by a part of an octave; a wilder one would make much of the last bit of every product.
+    pitch["pitch.weight"] *= 0.05
+    return weights | out | pitch
 
 
 def write_tiny_bundle(

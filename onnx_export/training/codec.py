@@ -22,6 +22,8 @@ from .audio import AudioPool
 from .codec_model import LOG_FLOOR, CodecDecoder, Encoder, LogMel, PatchDecoder, ResidualQuantiser
 from .inherit import inherited
 from .paths import WorkFolder
+from .pitch import PitchSpan
+from .pitch_target import pitch_target, speaker_span
 from .precision import bfloat16, fuse
 from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
 from .voices import SAMPLING, recipe_of
@@ -175,6 +177,19 @@ class SpectralLoss:
         return total / len(self._scales), shown
 
 
+def spoken(decoder: CodecDecoder, latent: Tensor, pcm: Tensor, span: PitchSpan) -> tuple[Tensor, Tensor]:
+    """Sound [B, samples] of a latent at the pitch of the pcm it is of, and the error, in octaves, of the pitch told.
+
+    At its own pitch, which is off by some hundredths, the high harmonics would miss the teacher's, and the decoder
+    would learn to smear them.
+    """
+    octaves, voiced = pitch_target(pcm, span, decoder.config)
+    with bfloat16():
+        features = decoder.features(latent)
+        told, made = decoder.octaves(features), decoder.sound(features, octaves)
+    return made, ((told - octaves).abs() * voiced).sum() / voiced.sum().clamp(min=1)
+
+
 def train_synthesis(folder: WorkFolder) -> None:
     """Train the decoder on the frozen codes; a finished phase returns at once."""
     config, stage = CodecConfig(), folder.stage("codec")
@@ -195,6 +210,7 @@ def train_synthesis(folder: WorkFolder) -> None:
         decoder.load_state_dict(origin["decoder"])
     fuse(decoder.blocks)
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
+    span = speaker_span(pool)
     late = config.n_fft - config.hop
     for step in tqdm(range(first, steps), desc="codec synthesis", initial=first, total=steps):
         draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
@@ -203,15 +219,15 @@ def train_synthesis(folder: WorkFolder) -> None:
             pool.refresh()
         pcm = pool.crops(16, 16 * config.frame_samples, draws)
         latent = coarse_latent(encoder, quantiser, pcm, generator)
-        with bfloat16():
-            made = decoder(latent)
+        made, pitch_error = spoken(decoder, latent, pcm, span)
         loss, log_mel = spectral_loss(made[:, late:], pcm[:, :-late])
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss + pitch_error).backward()
         norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
         optimiser.step()
         if step % 10 == 0 or step == steps - 1:
-            log.write(step=step, loss=loss.item(), log_mel=log_mel.item(), grad_norm=norm.item())
+            losses = {"loss": loss, "log_mel": log_mel, "pitch_octaves": pitch_error, "grad_norm": norm}
+            log.write(step=step, **{name: value.item() for name, value in losses.items()})
         checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == steps)
 
 
@@ -221,11 +237,17 @@ def state_of(modules: dict[str, Any], step: int) -> dict[str, Any]:
 
 
 def restore_modules(checkpoint: Checkpoint, modules: dict[str, Any]) -> int:
-    """Load every module's state; the step to go on from."""
+    """Load every module's state; the step to go on from. InputError when it is of another version."""
     state = checkpoint.load()
     if state is None:
         return 0
     for name, module in modules.items():
         if name in state:  # Kept weights come without the training aids and the optimiser.
-            module.load_state_dict(state[name])
+            try:
+                module.load_state_dict(state[name])
+            except (RuntimeError, ValueError) as error:
+                raise InputError(
+                    f"{checkpoint.path} was made by another version, its {name} does not fit; delete it, and `restore` "
+                    "brings the kept one, or training begins anew"
+                ) from error
     return int(state["step"])

@@ -1,8 +1,9 @@
 """The codec's networks: causal log-mel analysis, residual vector quantiser, causal synthesis.
 
 Analysis reads only log-mel magnitudes, so phase, which no text predicts, costs the codes nothing; synthesis
-makes up a phase of its own. Synthesis windows end with the frame they belong to: streaming is exact, and the
-sound is `n_fft - hop` samples (30 ms) late. Residual streams stay float32 where products are made in bfloat16.
+makes up a phase of its own, on a pitch of its own. Synthesis windows end with the frame they belong to: streaming is
+exact, and the sound is `n_fft - hop` samples (30 ms) late. Residual streams stay float32 where products are made in
+bfloat16.
 """
 
 import math
@@ -173,9 +174,16 @@ class ResidualQuantiser(nn.Module):
 
 
 class CodecDecoder(nn.Module):
-    """Latent at 12.5 Hz -> PCM: causal blocks at 12.5, 25, 50, 100 Hz, magnitude and phase, overlap-add."""
+    """Latent at 12.5 Hz -> PCM: causal blocks at 12.5, 25, 50, 100 Hz, pitch, magnitude and phase, overlap-add.
+
+    Codes say the same of every frame of a held vowel, so phases made of them alone begin anew with each, and a period
+    that does not fit into 80 ms is broken there, which is heard as hoarseness. So the decoder tells a pitch, integrates
+    it, and turns every bin's phase with the harmonic it is nearest to, as a neural source-filter model does (Wang et
+    al. 2019, "Neural source-filter waveform models for statistical parametric speech synthesis").
+    """
 
     window: Tensor
+    bins_hz: Tensor
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -189,8 +197,10 @@ class CodecDecoder(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.upsamples = nn.ModuleList(nn.Linear(d, 2 * d) for _ in config.blocks[1:])
         self.out_norm = nn.RMSNorm(d, config.eps)
+        self.pitch = nn.Linear(d, 1)
         self.out = nn.Linear(d, 2 * bins)
         self.register_buffer("window", torch.hann_window(config.n_fft) / 2, persistent=False)
+        self.register_buffer("bins_hz", torch.linspace(0, config.sample_rate_hz / 2, bins), persistent=False)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -199,17 +209,45 @@ class CodecDecoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Latent float32 [B, frames, latent] -> pcm float32 [B, frames * 1920], `n_fft - hop` samples late."""
+        features = self.features(latent)
+        return self.sound(features, self.octaves(features))
+
+    def features(self, latent: Tensor) -> Tensor:
+        """Latent float32 [B, frames, latent] -> features float32 [B, steps, d], one step every `hop` samples."""
         x = self.latent_in(latent).float()
         for index, stage in enumerate(self.stages):
             if index:
                 doubled = self.upsamples[index - 1](x).float()
                 x = doubled.reshape(x.shape[0], 2 * x.shape[1], x.shape[2])
             x = stage(x)
-        magnitude, phase = self.out(self.out_norm(x)).float().chunk(2, -1)
-        magnitude = torch.exp(magnitude.clamp(max=self.config.max_log_magnitude))
-        spectrum = torch.complex(magnitude * torch.cos(phase), magnitude * torch.sin(phase))
-        segments = torch.fft.irfft(spectrum, self.config.n_fft) * self.window
+        features: Tensor = self.out_norm(x)
+        return features
+
+    def octaves(self, features: Tensor) -> Tensor:
+        """The pitch [B, steps] that features tell, in octaves above `config.pitch_hz`."""
+        octaves: Tensor = self.pitch(features)[..., 0].float()
+        return octaves.clamp(self.config.lowest_octave, self.config.highest_octave)
+
+    def sound(self, features: Tensor, octaves: Tensor) -> Tensor:
+        """Pcm float32 [B, steps * hop] of features [B, steps, d] at a pitch [B, steps]."""
+        log_magnitude, phase = self.out(features).float().chunk(2, -1)
+        magnitude = torch.exp(log_magnitude.clamp(max=self.config.max_log_magnitude))
+        angle, below, share = self._harmonics(octaves)
+        spectrum = torch.polar(magnitude, phase + below * angle)
+        # The way from one harmonic's turn to that of the next, smooth lest rounding decide between the two.
+        next_turn = torch.polar(torch.ones_like(angle), angle)
+        segments = torch.fft.irfft(spectrum * (1 + share * (next_turn - 1)), self.config.n_fft) * self.window
         return overlap_add(segments, self.config.hop)
+
+    def _harmonics(self, octaves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """How far the pitch has turned [B, steps, 1]; each bin's harmonic below, share of the next [B, steps, bins]."""
+        config = self.config
+        pitch_hz = config.pitch_hz * torch.exp2(octaves.double())[..., None]
+        turns = (pitch_hz * (config.hop / config.sample_rate_hz)).cumsum(1) % 1
+        ratio = self.bins_hz / pitch_hz.float()
+        below = ratio.floor()
+        share = (config.harmonic_slope * (ratio - below - 0.5) + 0.5).clamp(0, 1)
+        return (2 * math.pi * turns).float(), below, share
 
 
 def overlap_add(segments: Tensor, hop: int) -> Tensor:

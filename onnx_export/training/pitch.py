@@ -77,7 +77,8 @@ def _candidates(frames: Floats, sample_rate_hz: int, span: PitchSpan, loudest: f
     correlation = _autocorrelation(frames)[:, first - 1 : last + 2]
     before, here, behind = correlation[:, :-2], correlation[:, 1:-1], correlation[:, 2:]
     bend = before - 2 * here + behind
-    is_peak = (here > before) & (here >= behind) & (here > _VOICING / 2)
+    # Three values that differ by rounding alone may have a peak and no bend.
+    is_peak = (here > before) & (here >= behind) & (bend < 0) & (here > _VOICING / 2)
     # The vertex of the parabola through a peak and its neighbours lies between the samples.
     shift = np.where(is_peak, (before - behind) / (2 * np.where(is_peak, bend, 1.0)), 0.0)
     height = np.minimum(here - (before - behind) * shift / 4, 1.0)

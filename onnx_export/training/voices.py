@@ -68,7 +68,7 @@ _RECIPES = (
         speak=_joe,
         hours=56.8,
         analysis_steps=3000,
-        synthesis_steps=5000,
+        synthesis_steps=6900,
         generator_steps=10480,
     ),
     VoiceRecipe(
@@ -80,7 +80,7 @@ _RECIPES = (
         speak=_heart,
         hours=73.0,
         analysis_steps=1200,
-        synthesis_steps=1600,
+        synthesis_steps=3300,
         generator_steps=3540,
         first_shard=1000,
         begins_with=FIRST_VOICE,

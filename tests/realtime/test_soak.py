@@ -29,5 +29,5 @@ def test_the_real_engine_survives_bad_company() -> None:
     """The same with the shipped voice; chunks are cut by time, which moves the last bit of a sample."""
     quiet = asyncio.run(soak(real_worker(False), seconds=0, talkers=0, seed=0, bad=False))
     loud = asyncio.run(soak(real_worker(True), seconds=6, talkers=4, seed=3, bad=True))
-    check(quiet, loud, 1e-6)
+    check(quiet, loud, 1e-4)
     assert grown_mb(loud) < 200

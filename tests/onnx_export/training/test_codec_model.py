@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -68,3 +70,19 @@ def test_mel_filters_cover_the_spectrum() -> None:
     matrix = mel_matrix(24_000, 1024, 80)
     assert (matrix >= 0).all()
     assert (matrix.sum(0) > 0).all()
+
+
+def test_a_held_vowel_keeps_its_period_from_frame_to_frame() -> None:
+    """Frames that say the same make sound of the pitch that is told, though its period does not fit into a frame."""
+    torch.manual_seed(0)
+    decoder, period_samples = CodecDecoder(CONFIG).eval(), 250
+    for weight in (decoder.out.weight, decoder.pitch.weight):
+        torch.nn.init.zeros_(weight)
+    torch.nn.init.constant_(decoder.pitch.bias, math.log2(CONFIG.sample_rate_hz / period_samples / CONFIG.pitch_hz))
+    # As in the middle of a window, where all harmonics of a pulse meet.
+    decoder.out.bias.data = torch.cat([torch.zeros(481), torch.pi * torch.arange(481)])
+    with torch.no_grad():
+        pcm = decoder(torch.randn(1, 1, CONFIG.latent).expand(1, 20, -1))[0, 8 * FRAME :]
+    alike = {lag: torch.corrcoef(torch.stack([pcm[lag:], pcm[:-lag]]))[0, 1].item() for lag in (period_samples, FRAME)}
+    assert alike[period_samples] > 0.9
+    assert abs(alike[FRAME]) < 0.5
