@@ -7,7 +7,8 @@ from voicestack.runtime.manifest import Manifest
 _BAD_AT = """\
 - {speaker}; other languages are read as if they were English.
 - Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
-- The codec makes up the phase, so the voice is a little hoarse, and the low ends of statements lose their pitch.
+- The codec makes up the phase on a pitch it tells: some of what has none in the teacher's speech, up to 5 % of what is
+  loud, has one in the voice's.
 - How a sentence ends is known half a second ahead: a question or an exclamation is told by its end alone, and is not
   said higher from its beginning on. Pitch within a sentence follows the teacher's loosely.
 - Rare words and names come out wrong more often than common ones, and short sentences are less like the teacher.
