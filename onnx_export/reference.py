@@ -138,9 +138,8 @@ def codec_forward(w: Tensors, config: CodecConfig, codes: Tensor) -> Tensor:
     log_magnitude, phase = F.linear(y, w["out.weight"], w["out.bias"]).chunk(2, -1)
     octaves = F.linear(y, w["pitch.weight"], w["pitch.bias"]).clamp(config.lowest_octave, config.highest_octave)
     bins = torch.polar(log_magnitude.clamp(max=config.max_log_magnitude).exp(), phase)
-    pieces = (
-        torch.fft.irfft(bins * _harmonic_turns(octaves, config), config.n_fft) * torch.hann_window(config.n_fft) / 2
-    )
+    bins = bins * _harmonic_turns(octaves, config)
+    pieces = torch.fft.irfft(bins, config.n_fft) * torch.hann_window(config.n_fft) / 2
     steps = pieces.shape[1]
     length = (steps - 1) * config.hop + config.n_fft
     summed = F.fold(pieces.transpose(1, 2), (1, length), (1, config.n_fft), stride=(1, config.hop))

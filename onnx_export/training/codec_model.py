@@ -176,10 +176,10 @@ class ResidualQuantiser(nn.Module):
 class CodecDecoder(nn.Module):
     """Latent at 12.5 Hz -> PCM: causal blocks at 12.5, 25, 50, 100 Hz, pitch, magnitude and phase, overlap-add.
 
-    Codes say the same of every frame of a held vowel, so phases made of them alone begin anew with each, and a period
-    that does not fit into 80 ms is broken there, which is heard as hoarseness. So the decoder tells a pitch, integrates
-    it, and turns every bin's phase with the harmonic it is nearest to, as a neural source-filter model does (Wang et
-    al. 2019, "Neural source-filter waveform models for statistical parametric speech synthesis").
+    Codes say the same of every frame of a held vowel, so phases made of them alone are those of the frame before, and
+    cannot follow a period that does not fit into 80 ms: a low voice gets hoarse. So the decoder tells a pitch,
+    integrates it, and turns every bin's phase with the harmonic it is nearest to. That a source at a told pitch helps
+    is from Wang et al. 2019, "Neural source-filter waveform models for statistical parametric speech synthesis".
     """
 
     window: Tensor
