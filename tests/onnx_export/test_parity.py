@@ -15,7 +15,6 @@ from tiny_bundle import (
 )
 
 from voicestack.onnx_export.bundle_writer import numpy_weights, write_bundle
-from voicestack.runtime import names
 from voicestack.runtime.cue_clock import COLUMN_ROWS
 
 torch = pytest.importorskip("torch")
@@ -41,17 +40,12 @@ def shaken(module: Generator | CodecDecoder) -> None:
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
 
 
-def agree(results: list[parity.Parity]) -> bool:
-    """To 1e-5, with every code; a hundredth harmonic turns a hundred times as far as what single precision loses."""
-    limits = {names.CODEC_DECODER_FILE: 5e-4}
-    return all(r.max_error < limits.get(r.graph, 1e-5) and r.equal_codes == 1 for r in results)
-
-
 def test_every_graph_computes_what_torch_computes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All five graphs agree and every code is equal; one line is printed for each."""
+    """All five graphs agree to 1e-5 and every code is equal; one line is printed for each."""
     results = parity.verify(folder, random_generator_weights(), TINY_GENERATOR, random_codec_weights(), TINY_CODEC)
     assert len(capsys.readouterr().out.splitlines()) == len(results) == 5
-    assert agree(results)
+    assert all(result.max_error < 1e-5 for result in results)
+    assert all(result.equal_codes == 1 for result in results)
 
 
 @pytest.mark.parametrize("residuals", [True, False])
@@ -67,7 +61,7 @@ def test_the_graphs_of_a_delay_voice_compute_what_torch_computes(tmp_path: Path,
     manifest = write_bundle(voice, weights, TINY_DELAY, random_codec_weights(), TINY_CODEC, lexicon, TINY_FACTS)
     assert (manifest.head, manifest.residual_width) == ("delay", TINY_DELAY.latent if residuals else 0)
     results = parity.verify(voice, weights, TINY_DELAY, random_codec_weights(), TINY_CODEC)
-    assert agree(results)
+    assert all(result.max_error < 1e-5 and result.equal_codes == 1 for result in results)
     for name in ("delay_bias", *(["latent_out.weight"] if residuals else [])):
         other = weights | {name: weights[name][..., ::-1].copy()}
         with pytest.raises(parity.ParityError, match="head_16"):
@@ -98,6 +92,8 @@ def test_the_trained_modules_compute_what_the_reference_computes() -> None:
     generator, decoder = LocalGenerator(TINY_GENERATOR, codebooks), CodecDecoder(TINY_CODEC)
     shaken(generator)
     shaken(decoder)
+    # A pitch that leaps by octaves makes much of what single precision loses.
+    decoder.pitch.weight.data *= 0.05
     w = generator.graph_weights()
     text = torch.from_numpy(draw.integers(0, COLUMN_ROWS, (9, len(COLUMN_ROWS))))
     codes = torch.from_numpy(draw.integers(0, 1025, (9, 32)))
@@ -113,7 +109,7 @@ def test_the_trained_modules_compute_what_the_reference_computes() -> None:
         latent = torch.nn.functional.pad(codebooks, (0, 0, 0, 1))[torch.arange(32), codes].sum(1)
         weights = decoder.state_dict() | {"codebooks": codebooks}
         pcm = reference.codec_forward(weights, TINY_CODEC, codes[None])
-        torch.testing.assert_close(pcm, decoder(latent[None]), atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(pcm, decoder(latent[None]), atol=1e-4, rtol=1e-4)
 
 
 def test_the_trained_delay_head_computes_what_the_reference_computes() -> None:
