@@ -295,7 +295,7 @@ async def _opened(address: str, token: str | None) -> ClientConnection:
         response = refused.response
         wait = response.headers.get("Retry-After", "")
         raise refusal_of(address, response.status_code, bytes(response.body or b""), wait) from refused
-    except InvalidURI as error:
+    except (InvalidURI, UnicodeError) as error:
         raise InputError(f"{address!r} is no URL of a server") from error
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
         raise ConnectionLostError(f"no server answers at {address}: {error}; start one by voicestack serve") from error

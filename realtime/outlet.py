@@ -22,9 +22,12 @@ class Ending(StrEnum):
 
 
 class Outlet:
-    """Chunks of one utterance, in order. `limit_s` of sound is a full queue: then no more is made until it is taken."""
+    """Chunks of one utterance, in order. `limit_s` of sound is a full queue: then no more is made until it is taken.
 
-    __slots__ = ("_arrived", "_chunks", "ending", "error", "full_since_s", "limit_s", "queued_s", "rate")
+    starved: text was waited for too long, and what there is of it is spoken to its end; no more is taken.
+    """
+
+    __slots__ = ("_arrived", "_chunks", "ending", "error", "full_since_s", "limit_s", "queued_s", "rate", "starved")
 
     def __init__(self, sample_rate_hz: int, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -32,6 +35,7 @@ class Outlet:
         self.ending: Ending | None = None
         self.error: Exception | None = None
         self.full_since_s: float | None = None
+        self.starved = False
         self.rate = sample_rate_hz
         self._chunks: deque[Chunk] = deque()
         self._arrived = asyncio.Event()
@@ -60,6 +64,12 @@ class Outlet:
         self.ending, self.error = ending, error
         self._arrived.set()
         return True
+
+    async def ended(self) -> None:
+        """Wait until no chunk will follow."""
+        while self.ending is None:
+            self._arrived.clear()
+            await self._arrived.wait()
 
     def drop(self) -> None:
         """Forget what was not taken."""

@@ -16,6 +16,8 @@ from .say_voice import Manner, SayVoice
 from .text_pipe import TextPipe
 
 _FRAME_S = 0.08
+_READ_AHEAD = 4
+"""Pieces of a pipe that wait for their turn; a writer that is faster waits, too."""
 
 
 def load_remote(url: str, token: str | None, manner: Manner, *, paced: bool) -> SayVoice:
@@ -128,13 +130,15 @@ class _Writer:
     async def write(self) -> None:
         """Push all of it, and flush."""
         pieces: asyncio.Queue[str | VoicestackError | None] = asyncio.Queue()
+        room = threading.Semaphore(_READ_AHEAD)
         if isinstance(self._text, str):
             pieces.put_nowait(self._text)
             pieces.put_nowait(None)
         else:
-            reading = (self._text, pieces, asyncio.get_running_loop())
+            reading = (self._text, pieces, room, asyncio.get_running_loop())
             threading.Thread(target=_read, args=reading, name="voicestack-remote-pipe", daemon=True).start()
         while isinstance(piece := await pieces.get(), str):
+            room.release()
             while piece:
                 piece = await self._push(piece)
         if piece is not None:
@@ -179,13 +183,17 @@ def _place_to_cut(text: str, most: int) -> int:
 
 
 def _read(
-    pipe: TextPipe, pieces: "asyncio.Queue[str | VoicestackError | None]", loop: asyncio.AbstractEventLoop
+    pipe: TextPipe,
+    pieces: "asyncio.Queue[str | VoicestackError | None]",
+    room: threading.Semaphore,
+    loop: asyncio.AbstractEventLoop,
 ) -> None:
-    """Read a pipe in a thread, which waits for it as long as it takes."""
+    """Read a pipe in a thread, which waits for text, and for room, as long as it takes."""
     last: VoicestackError | None = None
     with suppress(RuntimeError):  # the loop has ended; nobody wants the rest
         try:
             for piece in pipe:
+                room.acquire()
                 loop.call_soon_threadsafe(pieces.put_nowait, piece)
         except VoicestackError as error:
             last = error

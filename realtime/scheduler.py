@@ -25,7 +25,8 @@ from .track import Track
 class Limits:
     """How long the scheduler is patient, in seconds.
 
-    starved_s: for text of an utterance that was begun. full_s: for a listener that does not take what it is given.
+    starved_s: for text of an utterance that was begun; then what it had is spoken to its end. full_s: for a listener
+    that does not take what it is given.
     """
 
     starved_s: float = 60.0
@@ -55,7 +56,7 @@ class Scheduler:
             lambda: self._model, worker.frame_s, config, lambda: self._history_due, worker.first_sound_s
         )
         self._live: dict[int, Live] = {}
-        self._closing: list[tuple[int, float]] = []
+        self._closing: list[tuple[int, Ending, float]] = []
         self._conversations = Conversations()
         self._next_key = 0
         self._wake = asyncio.Event()
@@ -147,7 +148,7 @@ class Scheduler:
         del self.planner.tracks[key]
         self._metrics.wasted.inc(max(0, live.track.frames - live.delivered_frames))
         if live.opened:
-            self._closing.append((key, self._clock()))
+            self._closing.append((key, ending, self._clock()))
         if live.outlet.end(ending, error):
             self._metrics.utterances.labels(ending).inc()
         self._wake.set()
@@ -197,7 +198,7 @@ class Scheduler:
 
     def _order(self, plan: Plan, now_s: float) -> Order | None:
         """The round as the worker takes it; None when there is nothing to do."""
-        order = Order(close=[key for key, _ in self._closing], maintain=plan.maintain)
+        order = Order(close=[key for key, _, _ in self._closing], maintain=plan.maintain)
         self._conversations.tell(order)
         for key, live in self._live.items():
             if live.opened and live.play is not None:
@@ -250,8 +251,9 @@ class Scheduler:
         for key, live in list(self._live.items()):
             since_s = live.outlet.full_since_s
             if now_s - live.parked_since_s >= self._limits.starved_s:
-                self.heard(key, math.inf)
-                self.end(key, Ending.STARVED)
+                # Its last words wait for those behind them, and nobody would ever hear them.
+                live.outlet.starved = True
+                self.finish(key)
             elif since_s is not None and now_s - since_s >= self._limits.full_s:
                 self.heard(key, live.delivered_samples / live.outlet.rate - live.outlet.queued_s)
                 self.end(key, Ending.ABANDONED)
@@ -263,8 +265,9 @@ class Scheduler:
         self._history_due = report.more_history
         self.busy_s += report.engine_s
         self.planner.worked(report.round_s, now_s)
-        for _, began_s in self._closing[: len(order.close)]:
-            metrics.interrupt.observe(now_s - began_s)
+        for _, ending, began_s in self._closing[: len(order.close)]:
+            if ending is Ending.INTERRUPTED:
+                metrics.interrupt.observe(now_s - began_s)
         del self._closing[: len(order.close)]
         metrics.rounds_s.inc(report.round_s)
         metrics.ort_s.inc(report.ort_s)
@@ -300,6 +303,6 @@ class Scheduler:
                 track.held_until_s = now_s + 0.02 if track.lead_s(now_s) else math.inf
             live.on_starved()
         elif result.advance is Advance.DONE:
-            self.end(result.key, Ending.FINISHED)
+            self.end(result.key, Ending.STARVED if live.outlet.starved else Ending.FINISHED)
         elif result.advance is Advance.FAILED:
             self.end(result.key, Ending.FAILED, result.error)

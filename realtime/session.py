@@ -74,6 +74,11 @@ class Session:
         """How the last utterance ended; None while one is being spoken, and before the first."""
         return None if self._outlet is None else self._outlet.ending
 
+    @property
+    def starved_out(self) -> bool:
+        """Whether text was waited for too long, and what there is is being spoken; what comes now begins the next."""
+        return self._outlet is not None and self._outlet.starved and self._outlet.ending is None
+
     async def __aenter__(self) -> Self:
         """Raises CapacityError, with a hint when to come again, when there is no room for one more session."""
         self._life.require("open")
@@ -93,6 +98,8 @@ class Session:
             raise StateError("push_text() needs a session that was let in; use it by `async with`")
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise InputError(f"text must be a string, got {type(text).__name__}")
+        if self._outlet is not None and self.starved_out:
+            await self._outlet.ended()
         # What failed is told to who reads it; until then nothing new begins that would hide it.
         if self._outlet is not None and self._outlet.error is not None and (self._unread or not self._outlet.over):
             raise self._outlet.error

@@ -9,13 +9,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from voicestack.runtime import CapacityError, InputError, VoicestackError
 
 from ..stages import Stages
+from ..urls import http_parts
 from .http_sound import SoundParser
 from .target import Facts, Hear, Sound
 
@@ -39,8 +39,7 @@ class Server:
     key: str | None = None
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        if http_parts(self.url) is None:
             raise InputError(f"--url must look like http://host:port, got {self.url!r}")
 
     @property

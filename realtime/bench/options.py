@@ -11,6 +11,7 @@ from voicestack.runtime import InputError
 BAD_INPUT = 2
 RUN, CAPACITY, INTERRUPT, THROUGHPUT = "run", "capacity", "interrupt", "throughput"
 _PROG = "voicestack bench"
+_PICTURES = (".png", ".svg", ".pdf")
 INPROC, WS, WEBRTC = "inproc", "ws", "webrtc"
 
 
@@ -38,6 +39,9 @@ def check(options: argparse.Namespace) -> None:
         path: Path | None = getattr(options, name, None)
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise InputError(f"--{name} {path} cannot be written: it must name a file in a folder that exists")
+    plot: Path | None = getattr(options, "plot", None)
+    if plot is not None and plot.suffix.lower() not in _PICTURES:
+        raise InputError(f"--plot {plot} must end with one of {', '.join(_PICTURES)}")
     if getattr(options, "transport", INPROC) == WEBRTC and options.depth is not None:
         raise InputError("--depth is not for calls; leave it out, or measure --transport ws")
     rate = getattr(options, "arrival", None)

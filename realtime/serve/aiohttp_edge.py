@@ -72,7 +72,7 @@ class HttpServer:
         try:
             try:
                 listener = await asyncio.get_running_loop().create_server(self._accept, host, port)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 raise InputError(cannot_listen(host, port, error)) from error
             yield int(listener.sockets[0].getsockname()[1])
         finally:

@@ -96,6 +96,7 @@ class Call:
         self._admitted = asyncio.Event()
         self._speech = CallSpeech(self.playout, self._tell, self._send, self._clock)
         self._replying: asyncio.Task[None] | None = None
+        self._answers: set[int] = set()
         self._bucket = Bucket(self._limits.messages_per_s, self._limits.message_burst, self._clock)
         self._commanded_s = self._heard_of_s = self._clock()
 
@@ -233,14 +234,19 @@ class Call:
         if self._talk.busy or self.playout.playing:
             await self._interrupt(finish_word=False)
         self._stop_replying()
-        heard = " ".join(word.text for word in self.playout.position.words)
+        # Of an answer that had not begun to sound nothing was heard, whatever sounded last.
+        position = self.playout.position
+        heard = " ".join(word.text for word in position.words) if position.utterance in self._answers else ""
+        self._answers = set()
         answer = self._assistant.answer(text, heard)
         self._replying = asyncio.create_task(self._reply(answer), name="voicestack-call-assistant")
 
     async def _reply(self, answer: AsyncIterator[str]) -> None:
         try:
             async for piece in answer:
-                self._tell("reply", utterance=self._talk.push(piece), text=piece)
+                utterance = self._talk.push(piece)
+                self._answers.add(utterance)
+                self._tell("reply", utterance=utterance, text=piece)
             self._talk.flush()
         except VoicestackError as error:
             self._complain(error)

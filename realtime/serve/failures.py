@@ -71,8 +71,10 @@ def failure_of(error: BaseException, request_id: str) -> Failure:
     return Failure(500, "internal_error", told, unexpected=True)
 
 
-def cannot_listen(host: str, port: int, error: OSError, option: str = "--port") -> str:
-    """Why a port, given by an option, cannot be had, and what would do."""
+def cannot_listen(host: str, port: int, error: OSError | UnicodeError, option: str = "--port") -> str:
+    """Why a port, given by an option, cannot be had, and what would do. UnicodeError: no host can have that name."""
+    if isinstance(error, UnicodeError):
+        return f"--host {host} is no address of this machine; use one that is, or leave it out"
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use, maybe by another voicestack; choose another with {option}"
     if error.errno == errno.EACCES:

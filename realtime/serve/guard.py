@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from voicestack.runtime import InputError
 
+from ..urls import http_parts
 from .edge import Request
 from .failures import RefusedError
 
@@ -46,12 +47,8 @@ class Policy:
         if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise InputError("a token must have 16 to 512 letters, digits and . _ ~ + / = -, and nothing else")
         for origin in self.origins:
-            parts = urlsplit(origin)
-            if (
-                parts.scheme not in ("http", "https")
-                or not parts.hostname
-                or origin != f"{parts.scheme}://{parts.netloc}"
-            ):
+            parts = http_parts(origin)
+            if parts is None or origin != f"{parts.scheme}://{parts.netloc}":
                 raise InputError(f"an origin must look like https://example.com or http://host:port, got {origin!r}")
 
     @property
@@ -223,11 +220,8 @@ def _is_address(name: str) -> bool:
 
 def _split(origin: str) -> str | None:
     """Host and port of an origin; None for `null` and what is none."""
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return None
-    return parts.netloc.lower() if parts.scheme in ("http", "https") and parts.netloc else None
+    parts = http_parts(origin)
+    return None if parts is None else parts.netloc.lower()
 
 
 def _network(remote: str) -> str:

@@ -31,6 +31,9 @@ class BrokerAddress:
         try:
             parts = urlsplit(url)
             port = parts.port
+            (parts.hostname or "").encode("idna")
+        except UnicodeError:
+            raise InputError("the host of the MQTT URL must be a name or an address a machine can have") from None
         except ValueError:
             # Its reason repeats what stands where the port should, which may be a password.
             raise InputError("the port of the MQTT URL must be a number, 1 to 65535") from None

@@ -162,6 +162,7 @@ class Talk:
         if self._speaking is not None:
             self._speaking.complete = True
             self._speaking.pieces.clear()
+            self._speaking.said = self._speaking.spoken
         self._interrupted.append(Interrupted(self._last, await self._session.interrupt(finish_word=finish_word)))
         self._news.set()
 
@@ -270,7 +271,7 @@ class Talk:
             await pending.news.wait()
 
     async def _push(self, pending: _Pending) -> None:
-        while pending.pieces:
+        while pending.pieces and not self._session.starved_out:
             await self._session.push_text(pending.pieces.popleft())
 
     def _take_back(self, pending: _Pending) -> bool:

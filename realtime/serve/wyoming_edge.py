@@ -52,7 +52,7 @@ class WyomingEdge:
 
         try:
             server = await asyncio.start_server(accept, self._host, self.port, limit=_READ_BYTES, start_serving=False)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise InputError(cannot_listen(self._host, self.port, error, "--wyoming")) from error
         self.port = server.sockets[0].getsockname()[1]
         async with group:

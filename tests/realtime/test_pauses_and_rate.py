@@ -7,6 +7,8 @@ import pytest
 from async_tests import run
 from tiny_bundle import write_tiny_bundle
 
+from voicestack.realtime.outlet import Ending
+from voicestack.realtime.scheduler import Limits
 from voicestack.realtime.session import Session
 from voicestack.realtime.voice import Voice, VoiceConfig
 from voicestack.runtime import Bundle, Chunk, InputError, SamplingParams, Speaker
@@ -72,5 +74,25 @@ def test_a_bad_rate_is_refused_when_the_session_is_made(path: Path) -> None:
             for rate in (0.4, 3, float("nan")):
                 with pytest.raises(InputError, match="rate must be a number between"):
                     voice.session(rate=rate)
+
+    body()
+
+
+def test_what_waits_for_the_text_behind_it_is_said_when_none_comes(path: Path) -> None:
+    """An utterance that nobody completes ends as if it had been, later; what is said afterwards begins the next."""
+
+    @run
+    async def body() -> None:
+        config = VoiceConfig(max_sessions=2, lead_s=(50.0, 60.0), queue_s=100.0, limits=Limits(starved_s=0.2))
+        async with Voice.load(path, config=config) as voice:
+            async with voice.session(sampling=SEED, depth=8) as session:
+                complete = np.concatenate([chunk.pcm for chunk in await said(session, "Hello there. Good morning")])
+            async with voice.session(sampling=SEED, depth=8) as session:
+                await session.push_text("Hello there. Good morning")
+                pcm = np.concatenate([chunk.pcm async for chunk in session.audio()])
+                assert session.ending is Ending.STARVED
+                np.testing.assert_allclose(pcm, complete, atol=2e-5)
+                assert await said(session, "Good night.")
+                assert session.ending is Ending.FINISHED
 
     body()

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from voicestack.runtime import CapacityError, Chunk, InputError, VoicestackError
 
+from ..encoders import PACKET_S
 from ..pcm import Frames, PcmFormat, PcmStream
 from ..talk import Ended, Interrupted, Opened, Sound, TalkEvent
 from ..terms import announced, code_of, words_of
@@ -32,7 +33,7 @@ class Native(Dialect):
         self._format = ""
         self._depth: int | None = None
         self._marks = Marks()
-        self._spoken_s = 0.0
+        self._spoken_s = self._sent_s = 0.0
         self._sounding: int | None = None
         self._interrupting = 0
 
@@ -140,7 +141,7 @@ class Native(Dialect):
     def _sound(self, utterance: int, chunk: Chunk) -> Steps:
         steps: Steps = []
         if self._sounding != utterance:
-            self._sounding, self._spoken_s = utterance, 0.0
+            self._sounding, self._spoken_s, self._sent_s = utterance, 0.0, 0.0
             steps.append(as_message(type="speech.started", utterance=utterance))
         if chunk.words:
             steps.append(as_message(type="words", utterance=utterance, words=words_of(chunk.words)))
@@ -150,11 +151,18 @@ class Native(Dialect):
         return steps + self._audio(utterance, frames, len(chunk.pcm))
 
     def _audio(self, utterance: int, frames: list[bytes], samples: int) -> Steps:
-        start_s, self._spoken_s = self._spoken_s, self._spoken_s + samples / self.setting.sample_rate_hz
+        self._spoken_s += samples / self.setting.sample_rate_hz
         if not frames:
             return []
+        # What a resampler or a packet holds back is sent with the next message, and begins where this one ends.
+        start_s, self._sent_s = self._sent_s, self._sent_s + self._seconds(frames)
         told = as_message(type="audio", utterance=utterance, start_s=round(start_s, 4), messages=len(frames))
         return [told, *map(Send, frames)]
+
+    def _seconds(self, frames: list[bytes]) -> float:
+        if self._format == "opus" or self._frames is None:
+            return PACKET_S * len(frames)
+        return sum(map(len, frames)) / 2 / self._frames.sample_rate_hz
 
     def _ended(self, event: Ended) -> Steps:
         steps: Steps = []

@@ -320,3 +320,36 @@ async def test_what_was_spoken_of_an_utterance_makes_room_for_more_of_it() -> No
         talk.flush()
         await heard.wait_for(Ended)
         assert heard.characters(0) == 66
+
+
+@run
+async def test_what_is_said_behind_an_interruption_finds_the_room_of_what_was_dropped() -> None:
+    """Nothing of what was forgotten counts as waiting, even before the interruption has been told of."""
+    async with served(limits=ServeLimits(buffered_chars=100)) as service, talking(service) as (talk, heard):
+        talk.push("a" * 100)
+        await heard.wait_for(Sound)
+        await talk.interrupt()
+        talk.push("b" * 100)
+        talk.flush()
+        await heard.wait_for(Ended, 2)
+        assert heard.endings() == [(0, Ending.INTERRUPTED), (1, Ending.FINISHED)]
+        assert heard.characters(1) == 100
+
+
+@run
+async def test_only_interruptions_are_measured_as_such() -> None:
+    """An utterance that ends by itself is none."""
+    async with served() as service, talking(service) as (talk, heard):
+        count = service.voice.metrics.registry.get_sample_value
+        talk.push("first")
+        talk.flush()
+        await heard.wait_for(Ended)
+        talk.push("a long second one " * 4)
+        await heard.wait_for(Sound, 6)
+        assert count("voicestack_interrupt_seconds_count") == 0
+        await talk.interrupt()
+        await heard.wait_for(Interrupted)
+        talk.push("third")
+        talk.flush()
+        await heard.wait_for(Ended, 3)
+        assert count("voicestack_interrupt_seconds_count") == 1

@@ -496,3 +496,26 @@ async def test_a_word_that_is_not_finished_after_all_answers_both_interruptions(
         line.say("interrupt")
         await line.wait_for("interrupted", 3)
         assert [event["utterance"] for event in line.told("speech.ended")] == [0]
+
+
+@run
+async def test_of_an_answer_that_never_sounded_nothing_was_heard() -> None:
+    """A question corrected before its answer begins does not pass for one that heard the answer before."""
+
+    class Slow(Echo):
+        async def answer(self, said: str, heard: str) -> AsyncIterator[str]:
+            self.heard.append(heard)
+            if said == "two":
+                await asyncio.Event().wait()
+            yield f"you said {said}. "
+
+    assistant = Slow()
+    async with calling(assistant) as (line, _, _):
+        line.say("user", text="one")
+        await line.hear_until("speech.ended")
+        for number, question in enumerate(("two", "three"), 2):
+            line.say("user", text=question)
+            while len(assistant.heard) < number:
+                await asyncio.sleep(0)
+        await line.hear_until("speech.ended", 2)
+        assert assistant.heard == ["", "you said one.", ""]

@@ -331,3 +331,21 @@ async def test_a_context_that_never_says_a_word_gives_its_place_back() -> None:
             await service.voice.drain()
         wire.hang_up()
         await running
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44_100])
+def test_sound_begins_where_the_sound_before_it_ended(rate_hz: int) -> None:
+    """Also at a rate whose conversion holds samples back."""
+
+    @run
+    async def body() -> None:
+        async with served() as service, connected(service, "native") as wire:
+            wire.say({**START, "sample_rate": rate_hz}, {"type": "text", "text": LONG}, {"type": "flush"})
+            await wire.told_of(type="speech.ended")
+            at_s = 0.0
+            for event, following in zip(wire.sent, [*wire.sent[1:], ""], strict=True):
+                if isinstance(following, bytes):
+                    assert json.loads(event)["start_s"] == pytest.approx(at_s, abs=1e-4)
+                    at_s += len(following) / 2 / rate_hz
+
+    body()
