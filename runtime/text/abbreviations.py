@@ -24,6 +24,7 @@ from .vocabulary import (
 )
 
 _DOTTED_LETTERS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+|Ph\.D")
+_RANGE = re.compile(r"\d[\d.,]*-\d[\d.,]*")
 _TITLES_WITHOUT_STOP = frozenset("mr mrs ms dr st mt".split())
 _SHORT_MONTHS = frozenset("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split())
 _WITH_STOP = re.compile(r"[^\w$€£]*([A-Za-z]|[A-Za-z.]*[A-Za-z])\.[^\w]*")
@@ -60,7 +61,7 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
     is_capital_next = after[:1].isupper()
     if HALF_DAY.fullmatch(core) and (around.before[-1:].isdigit() or "." in core):
         return Expansion(letters(core), is_last or (is_capital_next and after not in DAYS_AND_MONTHS))
-    if is_number(around.before) and core in UNITS and core not in NOT_AFTER_SPACE:
+    if (is_number(around.before) or _RANGE.fullmatch(around.before)) and core in UNITS and core not in NOT_AFTER_SPACE:
         words = UNITS[core][0 if around.before == "1" else 1].split()
         return Expansion(words, is_last or is_capital_next)
     if lower in BEFORE_NUMBER and has_stop and after[:1].isdigit():

@@ -91,7 +91,7 @@ class Normaliser:
     def _open_sentence(self) -> None:
         self._words = 0
         self._pause_due = False  # a comma, given out only when a word follows
-        self._shouting = False  # the last word was in capitals
+        self._shouting = 0  # so many words up to here were in capitals
         self._before = self._before_that = ""
 
     def push(self, text: str) -> list[Item]:
@@ -117,7 +117,7 @@ class Normaliser:
     def _drain(self, *, final: bool) -> None:
         while self._queue:
             head = self._queue[0]
-            waits = isinstance(head, Atom) and _waits_for_next(head)
+            waits = isinstance(head, Atom) and (_waits_for_next(head) or (self._words > 0 and _is_a(head)))
             if waits and len(self._queue) < 2 and not final:
                 return
             self._queue.popleft()
@@ -166,6 +166,7 @@ class Normaliser:
         self._in_item = True
         if number is not None:
             self._say([*(read_number(number[1], Around()) or []), ","], text)
+            self._before = ":"
         return True
 
     def _read_marked_up(self, atom: Atom, following: str) -> None:
@@ -191,7 +192,8 @@ class Normaliser:
         if words is None:
             expansion = abbreviations.expand(core, around, has_stop=after.startswith("."))
             if expansion is None:
-                words = self._words_of(core, around)
+                opens = not after and (self._before == ":" or '"' in part[:start])
+                words = self._words_of(core, around, opens=opens)
             else:
                 words = expansion.words
                 if after.startswith(".") and not expansion.ends:
@@ -203,7 +205,7 @@ class Normaliser:
         self._remember(core, said_as_word=words == [core.lower()])
         self._mark(after)
 
-    def _words_of(self, core: str, around: Around) -> Words:
+    def _words_of(self, core: str, around: Around, *, opens: bool) -> Words:
         self._reading_web = is_web(core)
         if self._reading_web:
             return self._speller.web(core)
@@ -211,10 +213,11 @@ class Normaliser:
         if words is not None:
             return words
         if core == "A":
-            return ["A" if self._words and not self._shouting else "a"]
+            is_article = not self._words or self._shouting or (opens and _can_follow_article(around.after))
+            return ["a" if is_article else "A"]
         if core[0] == "#":
             return ["hashtag", *self._speller.mixed(core[1:], shouting=False)]
-        return self._speller.mixed(core, shouting=self._shouting)
+        return self._speller.mixed(core, shouting=self._shouting > 0)
 
     def _read_signs(self, part: str, following: str) -> None:
         """An atom without letters or digits."""
@@ -235,7 +238,10 @@ class Normaliser:
 
     def _remember(self, core: str, *, said_as_word: bool = False) -> None:
         self._before_that, self._before = self._before, core
-        self._shouting = said_as_word and core.isupper() and len(core) > 1
+        if said_as_word and core.isupper() and len(core) > 1 and not self._speller.is_acronym(core):
+            self._shouting += 1
+        elif core != "I" and core != "A":
+            self._shouting = 0
 
     def _say(self, words: Words, source: str, *, phones: tuple[str, ...] | None = None) -> None:
         for word in words:
@@ -256,7 +262,9 @@ class Normaliser:
             self._end_sentence(mark)
         elif mark or "--" in signs or any(sign in _PAUSES for sign in signs):
             self._pause_due = True
-            self._before = self._before_that = ""
+            self._shouting = min(self._shouting, 2) // 2
+            # What a colon stands behind is still known: `PIN: 1234`.
+            self._before_that, self._before = (self._before, ":") if ":" in signs else ("", "")
 
     def _end_sentence(self, mark: str) -> None:
         if self._words:
@@ -276,6 +284,14 @@ def _waits_for_next(atom: Atom) -> bool:
         return True
     is_number_like = text[-1].isdigit() or (text[0] == "(" and text[-1] == ")" and text[-2:-1].isdigit())
     return is_number_like or text in _BETWEEN_NUMBERS or text in _BEFORE_NUMBER or abbreviations.waits_for_next(text)
+
+
+def _is_a(atom: Atom) -> bool:
+    return atom.phones is None and _EDGES.sub("", atom.text) == "A"
+
+
+def _can_follow_article(after: str) -> bool:
+    return len(after) > 1 and after.isalpha() and after not in ("and", "or", "is", "was", "for", "to")
 
 
 def _without_markup(match: re.Match[str]) -> str:

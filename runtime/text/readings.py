@@ -18,7 +18,10 @@ _DECIMAL_COMMA = r"(?:\d{1,3}(?:\.\d{3})+|\d+),\d\d?"
 _PLAIN = re.compile(rf"[-+~]?(?:{_NUMBER}|{_DECIMAL_COMMA})")
 _MONTHS = frozenset((*numbers.MONTHS, *"Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split()))
 _YEAR_COMES = frozenset("in since until till before after year summer winter spring fall autumn early late".split())
-_COUNT_COMES = frozenset("over than nearly almost approximately least most only exactly total of".split())
+_COUNT_COMES = frozenset("over than nearly almost approximately least most only exactly total".split())
+_COUNT_COMES_OF = frozenset(
+    "total number one some out maximum minimum average sum group crowd team population list set batch capacity".split()
+)
 _CODE_COMES = frozenset("code pin zip passcode password".split())
 _NO_NOUN = frozenset("was has is this as its his does".split())
 _DATE_COMES = frozenset("on by until till before after from since due".split())
@@ -221,7 +224,8 @@ def _is_year(before: str, before_that: str, after: str) -> bool:
     if before.lower() in _YEAR_COMES or before in _MONTHS or before_that in _MONTHS:
         return True
     counts = after in UNITS or (after.islower() and after.endswith("s") and after not in _NO_NOUN)
-    return not (counts or after == "people" or before.lower() in _COUNT_COMES)
+    is_count_of = before == "of" and before_that.lower() in _COUNT_COMES_OF
+    return not (counts or after == "people" or before.lower() in _COUNT_COMES or is_count_of)
 
 
 def _amount(match: re.Match[str], around: Around) -> Words | None:
@@ -245,7 +249,7 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"\((\d{3})\)", _area_code),
         (r"(\d\d?)[/.](\d\d?)[/.](\d{4}|\d\d)", _slash_date),
         (r"(\d\d?)/(\d\d?)", _day_in_month),
-        (rf"(\d\d?):(\d\d)({_HALF_DAY}|{_HALF_DAY.upper().replace('.?', '[.]?')})?", _clock),
+        (r"(\d\d?):(\d\d)([ap]\.?m\.?|[AP]\.?M\.?)?", _clock),
         (r"(\d\d?)([ap]\.?m\.?|[AP]\.?M\.?)", _hour),
         (r"\d+(?::\d+)+", _ratio),
         (rf"({_NUMBER})%", _percent),

@@ -74,6 +74,7 @@ DOTLESS = {
     "f#": "F sharp",
     "c++": "C plus plus",
     "'n'": "and",
+    "ios": "I O S",
 }
 """What is said for these also without a full stop."""
 
@@ -89,11 +90,12 @@ BEFORE_NUMBER = {
 """Abbreviations only where a number follows."""
 
 SPELLED = frozenset(
-    "us it ai uk eu un id os ui ux ip iq pr hr pc tv vr ar ac dc qa ml ev irs atm faq api usb diy eta asap ide".split()
+    "us it ai uk eu un id os ui ux ip iq pr hr pc tv vr ar ac dc qa ml ev irs atm faq api usb diy eta asap ide "
+    "ct led co seo est et roi er pos dob".split()
 )
 """Spelled letter by letter when in capitals, though also words (or in the lexicon) in lower case."""
 
-PRONOUNCED = frozenset("covid jpeg gif nato lidar sars mers ram rom sim scuba radar yolo".split())
+PRONOUNCED = frozenset("nasa opec unicef covid jpeg gif nato lidar sars mers ram rom sim scuba radar yolo".split())
 """Capitals said as a word, whether the lexicon has it or not."""
 
 WORDLESS = frozenset("hmm hm mm mhm shh sh psst pfft brr tsk nth".split())
