@@ -24,6 +24,7 @@ from .vocabulary import (
 )
 
 _DOTTED_LETTERS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+|Ph\.D")
+_DOTTED_JOINED = re.compile(r"((?:[A-Z]\.){2,})(-[a-z]+|'s)")
 _RANGE = re.compile(r"\d[\d.,]*-\d[\d.,]*")
 _TITLES_WITHOUT_STOP = frozenset("mr mrs ms dr st mt".split())
 _SHORT_MONTHS = frozenset("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split())
@@ -77,6 +78,11 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
         return Expansion([ABBREVIATIONS[lower]], True)
     if lower in DOTLESS:
         return Expansion(DOTLESS[lower].split(), True)
+    joined = _DOTTED_JOINED.fullmatch(core)
+    if joined is not None:
+        said = letters(joined[1])
+        rest = joined[2]
+        return Expansion([*said[:-1], said[-1].lower() + "'s"] if rest == "'s" else [*said, rest[1:]], True)
     if _DOTTED_LETTERS.fullmatch(core):
         return Expansion(letters(core), opens_sentence)
     if has_stop and len(core) == 1 and core.isupper() and core != "I":

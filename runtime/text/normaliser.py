@@ -4,6 +4,7 @@ The output depends on the text alone, never on its chunks. A word is given out a
 only numbers, abbreviations and lone signs wait for the atom after them, so little text is ever held back.
 """
 
+import math
 import re
 from collections import deque
 from collections.abc import Container, Iterable
@@ -63,6 +64,8 @@ _LIST_NUMBER = re.compile(r"(\d{1,3})[.)]")
 _JOINED_SENTENCES = re.compile(
     r"(?<=[a-z]{2}\.)(?=(?:[A-Z][a-z']+|[IA])\W*$)|(?<=\w[?!])(?=[A-Za-z])|(?<=\.\.)(?=[A-Za-z])"
 )
+_CLOCK = re.compile(r"\d\d?:\d\d")
+_AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _EDGES = re.compile(r"^[^\w]+|[^\w]+$")
 
 
@@ -222,8 +225,9 @@ class Normaliser:
     def _read_signs(self, part: str, following: str) -> None:
         """An atom without letters or digits."""
         number_follows = following[:1].isdigit()
-        between_numbers = number_follows and is_number(self._before)
-        if number_follows and ENDS_HALF_DAY.search(self._before) and part in ("-", "–"):
+        between_numbers = number_follows and is_number(self._before.rstrip("%"))
+        is_time = ENDS_HALF_DAY.search(self._before) or _CLOCK.fullmatch(self._before)
+        if number_follows and part in ("-", "–") and (is_time or (between_numbers and self._is_range(following))):
             self._say(["to"], part)
         elif between_numbers and part in _BETWEEN_NUMBERS:
             self._say([_BETWEEN_NUMBERS[part]], part)
@@ -235,6 +239,13 @@ class Normaliser:
             self._mark(",")
         else:
             self._mark(part)
+
+    def _is_range(self, following: str) -> bool:
+        """Whether a dash after a number means `to`: what is taken away is seldom more than what there is."""
+        upper = _AMOUNT.match(following)
+        is_maths = self._before_that.lower() in ("is", "what's", "calculate", "compute", "plus", "equals", "times")
+        lower = self._before.replace(",", "").rstrip("%")
+        return not is_maths and upper is not None and _as_float(lower) < _as_float(upper[0].replace(",", ""))
 
     def _remember(self, core: str, *, said_as_word: bool = False) -> None:
         self._before_that, self._before = self._before, core
@@ -273,7 +284,7 @@ class Normaliser:
 
 
 _BETWEEN_NUMBERS = {"-": "minus", "–": "to", "*": "times", "/": "over"}
-_BEFORE_NUMBER = {"<": "less than", ">": "greater than", "~": "about"}
+_BEFORE_NUMBER = {"<": "less than", ">": "more than", "<=": "at most", ">=": "at least", "~": "about"}
 
 
 def _waits_for_next(atom: Atom) -> bool:
@@ -284,6 +295,13 @@ def _waits_for_next(atom: Atom) -> bool:
         return True
     is_number_like = text[-1].isdigit() or (text[0] == "(" and text[-1] == ")" and text[-2:-1].isdigit())
     return is_number_like or text in _BETWEEN_NUMBERS or text in _BEFORE_NUMBER or abbreviations.waits_for_next(text)
+
+
+def _as_float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:  # `~5` and `1.204,50` are numbers, too.
+        return math.inf
 
 
 def _is_a(atom: Atom) -> bool:

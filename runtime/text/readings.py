@@ -22,7 +22,9 @@ _COUNT_COMES = frozenset("over than nearly almost approximately least most only 
 _COUNT_COMES_OF = frozenset(
     "total number one some out maximum minimum average sum group crowd team population list set batch capacity".split()
 )
-_CODE_COMES = frozenset("code pin zip passcode password".split())
+_CODE_COMES = frozenset("code pin zip passcode password otp extension".split())
+_CALL_COMES = frozenset("call dial text code".split())
+"""Words right before a number of three digits or more that is dialled: `call 911`."""
 _NO_NOUN = frozenset("was has is this as its his does".split())
 _DATE_COMES = frozenset("on by until till before after from since due".split())
 SCALES = frozenset("thousand million billion trillion".split())
@@ -206,7 +208,9 @@ def _whole(match: re.Match[str], around: Around) -> Words | None:
     is_after_prefix = any(_DIALLING_PREFIX.match(text) for text in (before, around.before_that))
     if is_after_prefix or (is_subscriber and around.before_that.isdigit()):
         return [",", *numbers.digit_by_digit(digits)]  # +1 415 555 0142
-    if len(digits) >= 4 and context & _CODE_COMES:
+    counts = after == "people" or (after.endswith("s") and after not in _NO_NOUN)
+    is_dialled = before.lower() in _CALL_COMES and not counts
+    if (len(digits) >= 4 and context & _CODE_COMES) or (len(digits) >= 3 and is_dialled):
         return numbers.digit_by_digit(digits)
     if len(digits) == 5 and len(before) == 2 and before.isupper():
         return numbers.digit_by_digit(digits)  # IL 62704

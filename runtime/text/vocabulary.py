@@ -25,6 +25,10 @@ UNITS = {
     "mo": ("month", "months"), "yr": ("year", "years"), "yrs": ("year", "years"),
     "kcal": ("kilocalorie", "kilocalories"), "dB": ("decibel", "decibels"), "px": ("pixel", "pixels"),
     "fps": ("frame per second", "frames per second"), "USD": ("dollar", "dollars"), "EUR": ("euro", "euros"),
+    "tsp": ("teaspoon", "teaspoons"), "tbsp": ("tablespoon", "tablespoons"), "pt": ("pint", "pints"),
+    "qt": ("quart", "quarts"), "gal": ("gallon", "gallons"), "psi": ("P S I", "P S I"),
+    "rpm": ("R P M", "R P M"), "mpg": ("mile per gallon", "miles per gallon"),
+    "mAh": ("milliamp hour", "milliamp hours"),
     "GBP": ("pound", "pounds"), "€": ("euro", "euros"), "£": ("pound", "pounds"),
 }  # fmt: skip
 """Unit as written after a number: what is said after one and after another amount."""

@@ -47,6 +47,14 @@ def check(text: str, expected: str, lexicon: Lexicon) -> None:
         ("2 + 2 = 4", "two plus two equals four"),
         ("3x or 2x4", "three times or two by four"),
         ("9/11, 9/10, 7/11", "nine eleven , nine tenths , seven elevenths"),
+        ("10 - 15 minutes, 20% – 30%", "ten to fifteen minutes , twenty percent to thirty percent"),
+        ("10 - 5 = 5, What is 5 - 10?", "ten minus five equals five , what is five minus ten ? |"),
+        ("from 10:00 - 11:00", "from ten o'clock to eleven o'clock"),
+        ("call 911 now, area code 212", "call nine one one now , area code two one two"),
+        ("PIN: 1234, text 500 people", "pin , one two three four , text five hundred people"),
+        ("OTP 482913, extension 4021", "O T P four eight two , nine one three , extension four zero two one"),
+        ("takes <5 minutes, >90%", "takes less than five minutes , more than ninety percent"),
+        ("≤ 100 kg, ≥5 or >=7, I <3 it", "at most one hundred kilograms , at least five or at least seven , i it"),
     ],
 )
 def test_numbers(text: str, expected: str, lexicon: Lexicon) -> None:
@@ -133,6 +141,8 @@ def test_times_and_dates(text: str, expected: str, lexicon: Lexicon) -> None:
         ("m after words, 5 in the morning", "M after words , five in the morning"),
         ("Bake for 20-25 min. Then rest", "bake for twenty to twenty five minutes . | then rest"),
         ("5–10 km, 2-3 hrs, 5-10 lbs", "five to ten kilometers , two to three hours , five to ten pounds"),
+        ("2 tsp. of salt, 1 tbsp, 32 psi", "two teaspoons of salt , one tablespoon , thirty two P S I"),
+        ("30 mpg, 3,000rpm", "thirty miles per gallon , three thousand R P M"),
     ],
 )
 def test_phones_and_units(text: str, expected: str, lexicon: Lexicon) -> None:
@@ -170,6 +180,7 @@ def test_phones_and_units(text: str, expected: str, lexicon: Lexicon) -> None:
         ("NASA, US agencies and CNN US coverage", "nasa , U S agencies and cnn U S coverage"),
         ("The FBI, IT staff. BBC AI tool. CPU, GPU", "the fbi , I T staff . | bbc A I tool . | cpu , G P U"),
         ("STOP IT NOW. I TOLD YOU, IT IS US", "stop it now . | i told you , it is us"),
+        ("the U.S.-based firm, the U.S.'s policy", "the U S based firm , the U s's policy"),
     ],
 )
 def test_words(text: str, expected: str, lexicon: Lexicon) -> None:
