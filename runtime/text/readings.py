@@ -154,6 +154,11 @@ def _decade(match: re.Match[str], around: Around) -> Words | None:
     return numbers.decade(match[1])
 
 
+def _possessive(match: re.Match[str], around: Around) -> Words | None:
+    *words, last = read_number(match[1], Around("" if around.before[:1].islower() else around.before)) or [""]
+    return [*words, last + "'s"]
+
+
 def _fraction(match: re.Match[str], around: Around) -> Words | None:
     words = numbers.fraction(match[1], match[2])
     return ["and", *words] if around.before.isdigit() and int(match[1]) < int(match[2]) else words
@@ -259,6 +264,7 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (rf"({_NUMBER})%", _percent),
         (r"(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)", _ordinal),
         (r"'?(\d\d0|\d0|\d{3}0)'?s", _decade),
+        (r"(\d{1,15})'s", _possessive),
         (r"(\d{1,4})/(\d{1,4})", _fraction),
         (rf"({_NUMBER})°([CFcf]?)", _degrees),
         (r"\d+(?:\.\d+){2,}", _dotted),

@@ -181,6 +181,7 @@ def test_phones_and_units(text: str, expected: str, lexicon: Lexicon) -> None:
         ("The FBI, IT staff. BBC AI tool. CPU, GPU", "the fbi , I T staff . | bbc A I tool . | cpu , G P U"),
         ("STOP IT NOW. I TOLD YOU, IT IS US", "stop it now . | i told you , it is us"),
         ("the U.S.-based firm, the U.S.'s policy", "the U S based firm , the U s's policy"),
+        ("In 2024's race the iPhone 15's", "in twenty twenty four's race the iphone fifteen's"),
     ],
 )
 def test_words(text: str, expected: str, lexicon: Lexicon) -> None:
