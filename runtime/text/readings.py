@@ -268,7 +268,7 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"(\d{1,4})/(\d{1,4})", _fraction),
         (rf"({_NUMBER})°([CFcf]?)", _degrees),
         (r"\d+(?:\.\d+){2,}", _dotted),
-        (r"[vV](\d+(?:\.\d+)*)", _version),
+        (r"(?:v|V(?=\d+\.))(\d+(?:\.\d+)*)", _version),
         (rf"({_NUMBER})([a-zA-Z°%/]+)", _measure),
         (r"#(\d+)", _numbered),
         (rf"({_NUMBER})[x×]({_NUMBER})", _by),

@@ -55,6 +55,7 @@ def check(text: str, expected: str, lexicon: Lexicon) -> None:
         ("OTP 482913, extension 4021", "O T P four eight two , nine one three , extension four zero two one"),
         ("takes <5 minutes, >90%", "takes less than five minutes , more than ninety percent"),
         ("≤ 100 kg, ≥5 or >=7, I <3 it", "at most one hundred kilograms , at least five or at least seven , i it"),
+        ("a V8 engine, v2, V2.1", "a V eight engine , version two , version two point one"),
     ],
 )
 def test_numbers(text: str, expected: str, lexicon: Lexicon) -> None:
