@@ -166,7 +166,9 @@ class SentenceSound:
             progress.lead.give(studio.clock(), len(pcm) / rate)
         # A chunk made while the last frames only gain layers is speech like any other.
         told = Event.SPOKEN if event is Event.DEEPENED else event
-        return Chunk(pcm, start / rate, tuple(self._words()), told, depths, codes, tuple(self._doubts(sound)))
+        # A chunk without sound may not be given out, and its words would be lost with it.
+        words = tuple(self._words()) if len(pcm) or self._stream.done else ()
+        return Chunk(pcm, start / rate, words, told, depths, codes, tuple(self._doubts(sound)))
 
     def _audible(self, pcm: FloatArray) -> FloatArray:
         """The same without the silence that the utterance begins with; all times move along."""

@@ -95,6 +95,8 @@ class Speaker:
         chunk as soon as the one before has ended. InputError names what cannot be used, or says that nothing in the
         text can be spoken: at once for a string, else with the first chunk.
         """
+        if not isinstance(sampling, SamplingParams | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f"sampling must be SamplingParams or None, got {sampling!r}")
         spec = StreamSpec(sampling or SamplingParams(), require_depth(depth, self._manifest))
         warm_up = require_warm_up(warm_up, self._manifest)
         if seconds is not None:

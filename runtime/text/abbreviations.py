@@ -24,6 +24,8 @@ from .vocabulary import (
 )
 
 _DOTTED_LETTERS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+|Ph\.D")
+_DOTTED_JOINED = re.compile(r"((?:[A-Z]\.){2,})(-[a-z]+|'s)")
+_RANGE = re.compile(r"\d[\d.,]*-\d[\d.,]*")
 _TITLES_WITHOUT_STOP = frozenset("mr mrs ms dr st mt".split())
 _SHORT_MONTHS = frozenset("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split())
 _WITH_STOP = re.compile(r"[^\w$€£]*([A-Za-z]|[A-Za-z.]*[A-Za-z])\.[^\w]*")
@@ -60,7 +62,7 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
     is_capital_next = after[:1].isupper()
     if HALF_DAY.fullmatch(core) and (around.before[-1:].isdigit() or "." in core):
         return Expansion(letters(core), is_last or (is_capital_next and after not in DAYS_AND_MONTHS))
-    if is_number(around.before) and core in UNITS and core not in NOT_AFTER_SPACE:
+    if (is_number(around.before) or _RANGE.fullmatch(around.before)) and core in UNITS and core not in NOT_AFTER_SPACE:
         words = UNITS[core][0 if around.before == "1" else 1].split()
         return Expansion(words, is_last or is_capital_next)
     if lower in BEFORE_NUMBER and has_stop and after[:1].isdigit():
@@ -76,6 +78,11 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
         return Expansion([ABBREVIATIONS[lower]], True)
     if lower in DOTLESS:
         return Expansion(DOTLESS[lower].split(), True)
+    joined = _DOTTED_JOINED.fullmatch(core)
+    if joined is not None:
+        said = letters(joined[1])
+        rest = joined[2]
+        return Expansion([*said[:-1], said[-1].lower() + "'s"] if rest == "'s" else [*said, rest[1:]], True)
     if _DOTTED_LETTERS.fullmatch(core):
         return Expansion(letters(core), opens_sentence)
     if has_stop and len(core) == 1 and core.isupper() and core != "I":

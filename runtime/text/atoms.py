@@ -24,10 +24,11 @@ _FOLDS = {
     **dict.fromkeys("—―‒", " -- "), **dict.fromkeys("•‣◦▪●○∙·", "•"), **dict.fromkeys("→⇒➜", " -- "),
     **dict.fromkeys("©®™", ""), "\u2044": "/", "²": " squared", "³": " cubed", "ß": "ss", "æ": "ae", "Æ": "AE",
     "ø": "o", "Ø": "O", "œ": "oe", "Œ": "OE", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "Þ": "Th",
-    "ı": "i", "≈": "~", "≤": "<", "≥": ">", "№": "No. ",
+    "ı": "i", "≈": "~", "≤": "<=", "≥": ">=", "№": "No. ",
 }  # fmt: skip
 _DIGIT_DASH = re.compile(r"(?<=[\d%])–(?=[\d$£€])")
 _HALF_DAY_DASH = re.compile(r"((?:^|\d)[ap]\.?m\.?)[–-](?=\d)", re.I)
+_COMPARISON = re.compile(r"^(?!<3$)([<>]=?)(?=[$€£]?\d)")
 _GLUED_DASH = re.compile(r"(?<=\S)–|–(?=\S)|(?<=\w)--+(?=\w)")
 
 
@@ -99,6 +100,7 @@ def fold(text: str) -> str:
         plain = text.translate(_FOLD_TABLE)
     if "&" in plain and ";" in plain:
         plain = html.unescape(plain).translate(_FOLD_TABLE)
+    plain = _COMPARISON.sub(r"\1 ", plain)
     return _GLUED_DASH.sub(" -- ", _DIGIT_DASH.sub("-", _HALF_DAY_DASH.sub(r"\1 to ", plain)))
 
 

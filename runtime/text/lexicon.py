@@ -72,6 +72,11 @@ class Lexicon:
         phones = self._parsed(word, entry)
         return unstressed(phones) if word in _UNSTRESSED else phones
 
+    def spells(self, word: str) -> bool:
+        """Whether a word is said by the names of its letters, however they are stressed."""
+        names = [phone for letter in word if letter in ascii_lowercase for phone in self.letter_name(letter)]
+        return word.isalpha() and unstressed(self.phones(word) or ()) == unstressed(tuple(names))
+
     def letter_name(self, letter: str) -> tuple[str, ...]:
         """Phones of the name of one letter a..z, as in a spelled word."""
         return LETTER_NAMES.get(letter) or self._parsed(letter, self._entry(letter) or "")

@@ -4,6 +4,7 @@ The output depends on the text alone, never on its chunks. A word is given out a
 only numbers, abbreviations and lone signs wait for the atom after them, so little text is ever held back.
 """
 
+import math
 import re
 from collections import deque
 from collections.abc import Container, Iterable
@@ -63,6 +64,8 @@ _LIST_NUMBER = re.compile(r"(\d{1,3})[.)]")
 _JOINED_SENTENCES = re.compile(
     r"(?<=[a-z]{2}\.)(?=(?:[A-Z][a-z']+|[IA])\W*$)|(?<=\w[?!])(?=[A-Za-z])|(?<=\.\.)(?=[A-Za-z])"
 )
+_CLOCK = re.compile(r"\d\d?:\d\d")
+_AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _EDGES = re.compile(r"^[^\w]+|[^\w]+$")
 
 
@@ -91,7 +94,7 @@ class Normaliser:
     def _open_sentence(self) -> None:
         self._words = 0
         self._pause_due = False  # a comma, given out only when a word follows
-        self._shouting = False  # the last word was in capitals
+        self._shouting = 0  # so many words up to here were in capitals
         self._before = self._before_that = ""
 
     def push(self, text: str) -> list[Item]:
@@ -117,7 +120,7 @@ class Normaliser:
     def _drain(self, *, final: bool) -> None:
         while self._queue:
             head = self._queue[0]
-            waits = isinstance(head, Atom) and _waits_for_next(head)
+            waits = isinstance(head, Atom) and (_waits_for_next(head) or (self._words > 0 and _is_a(head)))
             if waits and len(self._queue) < 2 and not final:
                 return
             self._queue.popleft()
@@ -166,6 +169,7 @@ class Normaliser:
         self._in_item = True
         if number is not None:
             self._say([*(read_number(number[1], Around()) or []), ","], text)
+            self._before = ":"
         return True
 
     def _read_marked_up(self, atom: Atom, following: str) -> None:
@@ -191,7 +195,8 @@ class Normaliser:
         if words is None:
             expansion = abbreviations.expand(core, around, has_stop=after.startswith("."))
             if expansion is None:
-                words = self._words_of(core, around)
+                opens = not after and (self._before == ":" or '"' in part[:start])
+                words = self._words_of(core, around, opens=opens)
             else:
                 words = expansion.words
                 if after.startswith(".") and not expansion.ends:
@@ -203,7 +208,7 @@ class Normaliser:
         self._remember(core, said_as_word=words == [core.lower()])
         self._mark(after)
 
-    def _words_of(self, core: str, around: Around) -> Words:
+    def _words_of(self, core: str, around: Around, *, opens: bool) -> Words:
         self._reading_web = is_web(core)
         if self._reading_web:
             return self._speller.web(core)
@@ -211,16 +216,18 @@ class Normaliser:
         if words is not None:
             return words
         if core == "A":
-            return ["A" if self._words and not self._shouting else "a"]
+            is_article = not self._words or self._shouting or (opens and _can_follow_article(around.after))
+            return ["a" if is_article else "A"]
         if core[0] == "#":
             return ["hashtag", *self._speller.mixed(core[1:], shouting=False)]
-        return self._speller.mixed(core, shouting=self._shouting)
+        return self._speller.mixed(core, shouting=self._shouting > 0)
 
     def _read_signs(self, part: str, following: str) -> None:
         """An atom without letters or digits."""
         number_follows = following[:1].isdigit()
-        between_numbers = number_follows and is_number(self._before)
-        if number_follows and ENDS_HALF_DAY.search(self._before) and part in ("-", "–"):
+        between_numbers = number_follows and is_number(self._before.rstrip("%"))
+        is_time = ENDS_HALF_DAY.search(self._before) or _CLOCK.fullmatch(self._before)
+        if number_follows and part in ("-", "–") and (is_time or (between_numbers and self._is_range(following))):
             self._say(["to"], part)
         elif between_numbers and part in _BETWEEN_NUMBERS:
             self._say([_BETWEEN_NUMBERS[part]], part)
@@ -233,9 +240,19 @@ class Normaliser:
         else:
             self._mark(part)
 
+    def _is_range(self, following: str) -> bool:
+        """Whether a dash after a number means `to`: what is taken away is seldom more than what there is."""
+        upper = _AMOUNT.match(following)
+        is_maths = self._before_that.lower() in ("is", "what's", "calculate", "compute", "plus", "equals", "times")
+        lower = self._before.replace(",", "").rstrip("%")
+        return not is_maths and upper is not None and _as_float(lower) < _as_float(upper[0].replace(",", ""))
+
     def _remember(self, core: str, *, said_as_word: bool = False) -> None:
         self._before_that, self._before = self._before, core
-        self._shouting = said_as_word and core.isupper() and len(core) > 1
+        if said_as_word and core.isupper() and len(core) > 1 and not self._speller.is_acronym(core):
+            self._shouting += 1
+        elif core != "I" and core != "A":
+            self._shouting = 0
 
     def _say(self, words: Words, source: str, *, phones: tuple[str, ...] | None = None) -> None:
         for word in words:
@@ -256,7 +273,9 @@ class Normaliser:
             self._end_sentence(mark)
         elif mark or "--" in signs or any(sign in _PAUSES for sign in signs):
             self._pause_due = True
-            self._before = self._before_that = ""
+            self._shouting = min(self._shouting, 2) // 2
+            # What a colon stands behind is still known: `PIN: 1234`.
+            self._before_that, self._before = (self._before, ":") if ":" in signs else ("", "")
 
     def _end_sentence(self, mark: str) -> None:
         if self._words:
@@ -265,7 +284,7 @@ class Normaliser:
 
 
 _BETWEEN_NUMBERS = {"-": "minus", "–": "to", "*": "times", "/": "over"}
-_BEFORE_NUMBER = {"<": "less than", ">": "greater than", "~": "about"}
+_BEFORE_NUMBER = {"<": "less than", ">": "more than", "<=": "at most", ">=": "at least", "~": "about"}
 
 
 def _waits_for_next(atom: Atom) -> bool:
@@ -276,6 +295,21 @@ def _waits_for_next(atom: Atom) -> bool:
         return True
     is_number_like = text[-1].isdigit() or (text[0] == "(" and text[-1] == ")" and text[-2:-1].isdigit())
     return is_number_like or text in _BETWEEN_NUMBERS or text in _BEFORE_NUMBER or abbreviations.waits_for_next(text)
+
+
+def _as_float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:  # `~5` and `1.204,50` are numbers, too.
+        return math.inf
+
+
+def _is_a(atom: Atom) -> bool:
+    return atom.phones is None and _EDGES.sub("", atom.text) == "A"
+
+
+def _can_follow_article(after: str) -> bool:
+    return len(after) > 1 and after.isalpha() and after not in ("and", "or", "is", "was", "for", "to")
 
 
 def _without_markup(match: re.Match[str]) -> str:

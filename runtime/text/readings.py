@@ -18,8 +18,13 @@ _DECIMAL_COMMA = r"(?:\d{1,3}(?:\.\d{3})+|\d+),\d\d?"
 _PLAIN = re.compile(rf"[-+~]?(?:{_NUMBER}|{_DECIMAL_COMMA})")
 _MONTHS = frozenset((*numbers.MONTHS, *"Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split()))
 _YEAR_COMES = frozenset("in since until till before after year summer winter spring fall autumn early late".split())
-_COUNT_COMES = frozenset("over than nearly almost approximately least most only exactly total of".split())
-_CODE_COMES = frozenset("code pin zip passcode password".split())
+_COUNT_COMES = frozenset("over than nearly almost approximately least most only exactly total".split())
+_COUNT_COMES_OF = frozenset(
+    "total number one some out maximum minimum average sum group crowd team population list set batch capacity".split()
+)
+_CODE_COMES = frozenset("code pin zip passcode password otp extension".split())
+_CALL_COMES = frozenset("call dial text code".split())
+"""Words right before a number of three digits or more that is dialled: `call 911`."""
 _NO_NOUN = frozenset("was has is this as its his does".split())
 _DATE_COMES = frozenset("on by until till before after from since due".split())
 SCALES = frozenset("thousand million billion trillion".split())
@@ -149,6 +154,11 @@ def _decade(match: re.Match[str], around: Around) -> Words | None:
     return numbers.decade(match[1])
 
 
+def _possessive(match: re.Match[str], around: Around) -> Words | None:
+    *words, last = read_number(match[1], Around("" if around.before[:1].islower() else around.before)) or [""]
+    return [*words, last + "'s"]
+
+
 def _fraction(match: re.Match[str], around: Around) -> Words | None:
     words = numbers.fraction(match[1], match[2])
     return ["and", *words] if around.before.isdigit() and int(match[1]) < int(match[2]) else words
@@ -203,7 +213,9 @@ def _whole(match: re.Match[str], around: Around) -> Words | None:
     is_after_prefix = any(_DIALLING_PREFIX.match(text) for text in (before, around.before_that))
     if is_after_prefix or (is_subscriber and around.before_that.isdigit()):
         return [",", *numbers.digit_by_digit(digits)]  # +1 415 555 0142
-    if len(digits) >= 4 and context & _CODE_COMES:
+    counts = after == "people" or (after.endswith("s") and after not in _NO_NOUN)
+    is_dialled = before.lower() in _CALL_COMES and not counts
+    if (len(digits) >= 4 and context & _CODE_COMES) or (len(digits) >= 3 and is_dialled):
         return numbers.digit_by_digit(digits)
     if len(digits) == 5 and len(before) == 2 and before.isupper():
         return numbers.digit_by_digit(digits)  # IL 62704
@@ -221,7 +233,8 @@ def _is_year(before: str, before_that: str, after: str) -> bool:
     if before.lower() in _YEAR_COMES or before in _MONTHS or before_that in _MONTHS:
         return True
     counts = after in UNITS or (after.islower() and after.endswith("s") and after not in _NO_NOUN)
-    return not (counts or after == "people" or before.lower() in _COUNT_COMES)
+    is_count_of = before == "of" and before_that.lower() in _COUNT_COMES_OF
+    return not (counts or after == "people" or before.lower() in _COUNT_COMES or is_count_of)
 
 
 def _amount(match: re.Match[str], around: Around) -> Words | None:
@@ -245,16 +258,17 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"\((\d{3})\)", _area_code),
         (r"(\d\d?)[/.](\d\d?)[/.](\d{4}|\d\d)", _slash_date),
         (r"(\d\d?)/(\d\d?)", _day_in_month),
-        (rf"(\d\d?):(\d\d)({_HALF_DAY}|{_HALF_DAY.upper().replace('.?', '[.]?')})?", _clock),
+        (r"(\d\d?):(\d\d)([ap]\.?m\.?|[AP]\.?M\.?)?", _clock),
         (r"(\d\d?)([ap]\.?m\.?|[AP]\.?M\.?)", _hour),
         (r"\d+(?::\d+)+", _ratio),
         (rf"({_NUMBER})%", _percent),
         (r"(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)", _ordinal),
         (r"'?(\d\d0|\d0|\d{3}0)'?s", _decade),
+        (r"(\d{1,15})'s", _possessive),
         (r"(\d{1,4})/(\d{1,4})", _fraction),
         (rf"({_NUMBER})°([CFcf]?)", _degrees),
         (r"\d+(?:\.\d+){2,}", _dotted),
-        (r"[vV](\d+(?:\.\d+)*)", _version),
+        (r"(?:v|V(?=\d+\.))(\d+(?:\.\d+)*)", _version),
         (rf"({_NUMBER})([a-zA-Z°%/]+)", _measure),
         (r"#(\d+)", _numbered),
         (rf"({_NUMBER})[x×]({_NUMBER})", _by),

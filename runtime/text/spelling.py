@@ -3,6 +3,7 @@
 import re
 from collections.abc import Container
 
+from .lexicon import Lexicon
 from .numbers import Words, cardinal, letters
 from .readings import Around, read_number
 from .vocabulary import PRONOUNCED, SPELLED, SYMBOLS, WORDLESS
@@ -25,6 +26,10 @@ _WEB_SYMBOLS = {".": "dot", "@": "at", "/": "slash", "_": "underscore", "-": "da
 def is_web(text: str) -> bool:
     """Whether the text is a URL, a domain or an e-mail address."""
     return _IS_WEB.match(text) is not None or _IS_DOMAIN.fullmatch(text) is not None
+
+
+def _beside_digit(match: re.Match[str]) -> bool:
+    return match.string[: match.start()][-1:].isdigit() or match.string[match.end() :][:1].isdigit()
 
 
 class Speller:
@@ -55,11 +60,14 @@ class Speller:
             if part and _NUMBER_PIECE.fullmatch(part):
                 words += read_number(part, Around()) or []
                 continue
-            for piece in _PIECES.findall(part):
+            for match in _PIECES.finditer(part):
+                piece = match[0]
                 if piece[0].isdigit():
                     words += read_number(piece, Around("than")) or []
                 elif piece == ".":
                     words += ["dot"] if words else []
+                elif len(piece) == 2 and piece.isupper() and _beside_digit(match):
+                    words += letters(piece)
                 else:
                     words += SYMBOLS[piece].split() if piece in SYMBOLS else self.word(piece, shouting=shouting)
         return words
@@ -100,6 +108,11 @@ class Speller:
         if not _VOWELS.intersection(lower):
             return True
         return self._known is not None and piece.isupper() and len(piece) <= 5 and not shouting
+
+    def is_acronym(self, piece: str) -> bool:
+        """Whether these capitals are no shouting: they are always written so."""
+        lower = piece.lower()
+        return lower in PRONOUNCED or (isinstance(self._known, Lexicon) and self._known.spells(lower))
 
     def _knows(self, lower: str) -> bool:
         return self._known is not None and lower in self._known

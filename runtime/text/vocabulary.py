@@ -25,6 +25,10 @@ UNITS = {
     "mo": ("month", "months"), "yr": ("year", "years"), "yrs": ("year", "years"),
     "kcal": ("kilocalorie", "kilocalories"), "dB": ("decibel", "decibels"), "px": ("pixel", "pixels"),
     "fps": ("frame per second", "frames per second"), "USD": ("dollar", "dollars"), "EUR": ("euro", "euros"),
+    "tsp": ("teaspoon", "teaspoons"), "tbsp": ("tablespoon", "tablespoons"), "pt": ("pint", "pints"),
+    "qt": ("quart", "quarts"), "gal": ("gallon", "gallons"), "psi": ("P S I", "P S I"),
+    "rpm": ("R P M", "R P M"), "mpg": ("mile per gallon", "miles per gallon"),
+    "mAh": ("milliamp hour", "milliamp hours"),
     "GBP": ("pound", "pounds"), "€": ("euro", "euros"), "£": ("pound", "pounds"),
 }  # fmt: skip
 """Unit as written after a number: what is said after one and after another amount."""
@@ -74,6 +78,7 @@ DOTLESS = {
     "f#": "F sharp",
     "c++": "C plus plus",
     "'n'": "and",
+    "ios": "I O S",
 }
 """What is said for these also without a full stop."""
 
@@ -89,11 +94,12 @@ BEFORE_NUMBER = {
 """Abbreviations only where a number follows."""
 
 SPELLED = frozenset(
-    "us it ai uk eu un id os ui ux ip iq pr hr pc tv vr ar ac dc qa ml ev irs atm faq api usb diy eta asap ide".split()
+    "us it ai uk eu un id os ui ux ip iq pr hr pc tv vr ar ac dc qa ml ev irs atm faq api usb diy eta asap ide "
+    "ct led co seo est et roi er pos dob".split()
 )
 """Spelled letter by letter when in capitals, though also words (or in the lexicon) in lower case."""
 
-PRONOUNCED = frozenset("covid jpeg gif nato lidar sars mers ram rom sim scuba radar yolo".split())
+PRONOUNCED = frozenset("nasa opec unicef covid jpeg gif nato lidar sars mers ram rom sim scuba radar yolo".split())
 """Capitals said as a word, whether the lexicon has it or not."""
 
 WORDLESS = frozenset("hmm hm mm mhm shh sh psst pfft brr tsk nth".split())

@@ -177,3 +177,9 @@ def test_a_pause_is_heard_as_long_as_it_was_asked_for() -> None:
     )
     gaps = np.diff(np.flatnonzero(np.abs(pcm) > AUDIBLE)) / RATE
     assert float(gaps.max()) == pytest.approx(0.7, abs=0.011)
+
+
+def test_the_first_word_behind_a_pause_is_told_when_text_is_streamed() -> None:
+    """Also where the first frame behind the pause is all silence, of which nothing is given out."""
+    chunks = Speaker(Bundle.load(default_voice_path())).speak(iter(["First [pause 1s] breathe in."]), sampling=SEED)
+    assert [word.text for word in words_of(chunks)] == ["First", "breathe", "in"]

@@ -178,6 +178,12 @@ def test_a_depth_the_voice_has_not_is_refused_at_once(speaker: Speaker, depth: i
         speaker.speak("Hello", depth=depth)
 
 
+def test_sampling_of_another_type_is_refused_at_once(speaker: Speaker) -> None:
+    """What is no SamplingParams is named in the call, not with the first chunk."""
+    with pytest.raises(InputError, match="sampling must be SamplingParams or None, got 5"):
+        speaker.speak("Hello", sampling=5)  # pyright: ignore[reportArgumentType]
+
+
 def test_every_word_has_a_time_within_what_was_heard(speaker: Speaker) -> None:
     """However often the voice is cut off, each word is told once and its time lies in the sound given out so far."""
     for seed in range(6):

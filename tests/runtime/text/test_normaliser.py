@@ -47,6 +47,15 @@ def check(text: str, expected: str, lexicon: Lexicon) -> None:
         ("2 + 2 = 4", "two plus two equals four"),
         ("3x or 2x4", "three times or two by four"),
         ("9/11, 9/10, 7/11", "nine eleven , nine tenths , seven elevenths"),
+        ("10 - 15 minutes, 20% – 30%", "ten to fifteen minutes , twenty percent to thirty percent"),
+        ("10 - 5 = 5, What is 5 - 10?", "ten minus five equals five , what is five minus ten ? |"),
+        ("from 10:00 - 11:00", "from ten o'clock to eleven o'clock"),
+        ("call 911 now, area code 212", "call nine one one now , area code two one two"),
+        ("PIN: 1234, text 500 people", "pin , one two three four , text five hundred people"),
+        ("OTP 482913, extension 4021", "O T P four eight two , nine one three , extension four zero two one"),
+        ("takes <5 minutes, >90%", "takes less than five minutes , more than ninety percent"),
+        ("≤ 100 kg, ≥5 or >=7, I <3 it", "at most one hundred kilograms , at least five or at least seven , i it"),
+        ("a V8 engine, v2, V2.1", "a V eight engine , version two , version two point one"),
     ],
 )
 def test_numbers(text: str, expected: str, lexicon: Lexicon) -> None:
@@ -106,6 +115,11 @@ def test_money(text: str, expected: str, lexicon: Lexicon) -> None:
         ("Sat. Jan. 5", "saturday january fifth"),
         ("He sat. Then the Sun. 5 more.", "he sat . | then the sun . | five more"),
         ("At 5 p.m., Anna left", "at five P M , anna left"),
+        ("10:30AM, 9:00AM–5:00PM", "ten thirty A M , nine A M to five P M"),
+        ("at 3:30P.M.", "at three thirty P M"),
+        ("As of 2024, end of 2025", "as of twenty twenty four , end of twenty twenty five"),
+        ("one of 1500 people", "one of one thousand five hundred people"),
+        ("a total of 2024", "a total of two thousand and twenty four"),
     ],
 )
 def test_times_and_dates(text: str, expected: str, lexicon: Lexicon) -> None:
@@ -126,6 +140,10 @@ def test_times_and_dates(text: str, expected: str, lexicon: Lexicon) -> None:
         ),
         ("60 km/h, 20 °C, 72°F", "sixty kilometers per hour , twenty degrees celsius , seventy two degrees fahrenheit"),
         ("m after words, 5 in the morning", "M after words , five in the morning"),
+        ("Bake for 20-25 min. Then rest", "bake for twenty to twenty five minutes . | then rest"),
+        ("5–10 km, 2-3 hrs, 5-10 lbs", "five to ten kilometers , two to three hours , five to ten pounds"),
+        ("2 tsp. of salt, 1 tbsp, 32 psi", "two teaspoons of salt , one tablespoon , thirty two P S I"),
+        ("30 mpg, 3,000rpm", "thirty miles per gallon , three thousand R P M"),
     ],
 )
 def test_phones_and_units(text: str, expected: str, lexicon: Lexicon) -> None:
@@ -155,6 +173,16 @@ def test_phones_and_units(text: str, expected: str, lexicon: Lexicon) -> None:
         ("and/or w/o C# C++", "and or without C sharp C plus plus"),
         ("World War II", "world war two"),
         ("don't rock 'n' roll 'quoted' y'all", "don't rock and roll quoted y'all"),
+        ("- **Paris**: A city\n1. A walk", "paris , a city . | one , a walk"),
+        ('Here it is: A walk. "Say," she said, "A friend"', "here it is , a walk . | say , she said , a friend"),
+        ("Vitamin A, or: A, B and C. Choose: A or B", "vitamin A , or , A , B and C choose , A or B"),
+        ("A CT scan, CO2, LED lights, AB12CD", "a C T scan , C O two , L E D lights , A B twelve C D"),
+        ("SEO, 3 PM EST, iOS 17", "S E O , three P M E S T , I O S seventeen"),
+        ("NASA, US agencies and CNN US coverage", "nasa , U S agencies and cnn U S coverage"),
+        ("The FBI, IT staff. BBC AI tool. CPU, GPU", "the fbi , I T staff . | bbc A I tool . | cpu , G P U"),
+        ("STOP IT NOW. I TOLD YOU, IT IS US", "stop it now . | i told you , it is us"),
+        ("the U.S.-based firm, the U.S.'s policy", "the U S based firm , the U s's policy"),
+        ("In 2024's race the iPhone 15's", "in twenty twenty four's race the iphone fifteen's"),
     ],
 )
 def test_words(text: str, expected: str, lexicon: Lexicon) -> None:
