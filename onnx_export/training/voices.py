@@ -79,10 +79,10 @@ _RECIPES = (
         "Kokoro-82M by hexgrad (Apache-2.0), speaker af_heart; Kokoro's authors name public domain audio, audio under "
         "Apache and MIT licences, and synthetic audio of large providers as its data",
         speak=_heart,
-        hours=73.0,
+        hours=93.0,
         analysis_steps=1200,
         synthesis_steps=3300,
-        generator_steps=3540,
+        generator_steps=4100,
         first_shard=1000,
         begins_with=FIRST_VOICE,
     ),

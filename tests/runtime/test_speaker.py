@@ -181,7 +181,7 @@ def test_a_depth_the_voice_has_not_is_refused_at_once(speaker: Speaker, depth: i
 def test_sampling_of_another_type_is_refused_at_once(speaker: Speaker) -> None:
     """What is no SamplingParams is named in the call, not with the first chunk."""
     with pytest.raises(InputError, match="sampling must be SamplingParams or None, got 5"):
-        speaker.speak("Hello", sampling=5)  # pyright: ignore[reportArgumentType]
+        speaker.speak("Hello", sampling=5)  # type: ignore[arg-type]
 
 
 def test_every_word_has_a_time_within_what_was_heard(speaker: Speaker) -> None:

@@ -164,7 +164,9 @@ def test_a_policy_does_not_show_its_token() -> None:
     assert TOKEN not in repr(Policy(TOKEN))
 
 
-@pytest.mark.parametrize("origin", ["example.com", "ftp://example.com", "https://", "https://example.com/path", "*", "http://["])
+@pytest.mark.parametrize(
+    "origin", ["example.com", "ftp://example.com", "https://", "https://example.com/path", "*", "http://["]
+)
 def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
     """It would never match, and whoever gave it would wonder."""
     with pytest.raises(InputError, match="origin"):

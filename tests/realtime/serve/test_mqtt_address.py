@@ -42,7 +42,9 @@ def test_a_broker_is_found_by_its_url(url: str, expected: BrokerAddress) -> None
     assert "a/b" not in repr(BrokerAddress.of(url))
 
 
-@pytest.mark.parametrize("url", ["", "http://a", "mqtt://", "mqtt://a:99999", "mqtt://a/topic", "mqtt://u:secret@", "mqtt://a..b"])
+@pytest.mark.parametrize(
+    "url", ["", "http://a", "mqtt://", "mqtt://a:99999", "mqtt://a/topic", "mqtt://u:secret@", "mqtt://a..b"]
+)
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     """Without telling the password."""
     with pytest.raises(InputError, match="MQTT URL") as failure:

@@ -503,8 +503,13 @@ async def test_of_an_answer_that_never_sounded_nothing_was_heard() -> None:
     """A question corrected before its answer begins does not pass for one that heard the answer before."""
 
     class Slow(Echo):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = asyncio.Semaphore(0)
+
         async def answer(self, said: str, heard: str) -> AsyncIterator[str]:
             self.heard.append(heard)
+            self.asked.release()
             if said == "two":
                 await asyncio.Event().wait()
             yield f"you said {said}. "
@@ -513,9 +518,9 @@ async def test_of_an_answer_that_never_sounded_nothing_was_heard() -> None:
     async with calling(assistant) as (line, _, _):
         line.say("user", text="one")
         await line.hear_until("speech.ended")
-        for number, question in enumerate(("two", "three"), 2):
+        await assistant.asked.acquire()
+        for question in ("two", "three"):
             line.say("user", text=question)
-            while len(assistant.heard) < number:
-                await asyncio.sleep(0)
+            await assistant.asked.acquire()
         await line.hear_until("speech.ended", 2)
         assert assistant.heard == ["", "you said one.", ""]
