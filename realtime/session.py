@@ -98,8 +98,12 @@ class Session:
             raise StateError("push_text() needs a session that was let in; use it by `async with`")
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise InputError(f"text must be a string, got {type(text).__name__}")
-        if self._outlet is not None and self.starved_out:
-            await self._outlet.ended()
+        outlet = self._outlet
+        if outlet is not None and outlet.starved and outlet.ending is None:
+            await outlet.ended()
+            self._life.require("push_text")
+            if outlet.ending is Ending.INTERRUPTED:
+                return  # It was said before the interruption, and nothing stale follows one.
         # What failed is told to who reads it; until then nothing new begins that would hide it.
         if self._outlet is not None and self._outlet.error is not None and (self._unread or not self._outlet.over):
             raise self._outlet.error

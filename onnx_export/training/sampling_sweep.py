@@ -22,11 +22,10 @@ from .evaluate import spoken_by, voice_key
 from .judges import Recogniser, SpeakerJudge
 from .paths import LEXICON, VOICE, WorkFolder, whole_file
 from .speech import Teacher
-from .voices import recipe_of
+from .voices import ALWAYS_LIKELIEST, recipe_of
 from .word_errors import word_errors
 
 _SENTENCES, _SEED = 100, 40
-_ALWAYS_LIKELIEST = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Setting:
     @property
     def name(self) -> str:
         """As the table shows it; a layer that always takes the likeliest code has temperature 0."""
-        shown = ["0" if t == _ALWAYS_LIKELIEST else f"{t:g}" for t in self.temperatures]
+        shown = ["0" if t == ALWAYS_LIKELIEST else f"{t:g}" for t in self.temperatures]
         return f"{self.depth:2} layers, {' / '.join(shown)}"
 
     def sampling(self, seed: int) -> SamplingParams:
@@ -51,10 +50,10 @@ SETTINGS = (
     Setting((0.6, 0.5, 0.4)),
     Setting((0.6, 0.5, 0.4), 16),
     Setting((0.6, 0.5, 0.4), 32),
-    Setting((0.6, 0.5, _ALWAYS_LIKELIEST), 32),
+    Setting((0.6, 0.5, ALWAYS_LIKELIEST), 32),
     Setting((0.45, 0.4, 0.35)),
-    Setting((_ALWAYS_LIKELIEST,) * 3),
-    Setting((0.6, _ALWAYS_LIKELIEST, _ALWAYS_LIKELIEST)),
+    Setting((ALWAYS_LIKELIEST,) * 3),
+    Setting((0.6, ALWAYS_LIKELIEST, ALWAYS_LIKELIEST)),
     Setting((0.9, 0.8, 0.7)),
 )
 

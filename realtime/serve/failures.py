@@ -73,12 +73,10 @@ def failure_of(error: BaseException, request_id: str) -> Failure:
 
 def cannot_listen(host: str, port: int, error: OSError | UnicodeError, option: str = "--port") -> str:
     """Why a port, given by an option, cannot be had, and what would do. UnicodeError: no host can have that name."""
-    if isinstance(error, UnicodeError):
+    if isinstance(error, UnicodeError | socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return f"--host {host} is no address of this machine; use one that is, or leave it out"
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use, maybe by another voicestack; choose another with {option}"
     if error.errno == errno.EACCES:
         return f"port {port} on {host} needs privileges; choose one above 1023 with {option}"
-    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"--host {host} is no address of this machine; use one that is, or leave it out"
     return f"cannot listen on {host} port {port}: {error.strerror or error}"

@@ -4,7 +4,6 @@ The output depends on the text alone, never on its chunks. A word is given out a
 only numbers, abbreviations and lone signs wait for the atom after them, so little text is ever held back.
 """
 
-import math
 import re
 from collections import deque
 from collections.abc import Container, Iterable
@@ -14,7 +13,7 @@ from . import abbreviations
 from .atoms import Atom, Atomiser, LineBreak, PauseTag
 from .edges import core_span, written
 from .numbers import CURRENCY_SIGNS, Words, plural_currency
-from .readings import ENDS_HALF_DAY, SCALES, Around, is_number, read_number
+from .readings import ENDS_HALF_DAY, SCALES, Around, is_number, is_range, read_number
 from .spelling import Speller, is_web
 from .vocabulary import DOTLESS, SYMBOLS, UNITS
 
@@ -65,7 +64,6 @@ _JOINED_SENTENCES = re.compile(
     r"(?<=[a-z]{2}\.)(?=(?:[A-Z][a-z']+|[IA])\W*$)|(?<=\w[?!])(?=[A-Za-z])|(?<=\.\.)(?=[A-Za-z])"
 )
 _CLOCK = re.compile(r"\d\d?:\d\d")
-_AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _EDGES = re.compile(r"^[^\w]+|[^\w]+$")
 
 
@@ -227,7 +225,8 @@ class Normaliser:
         number_follows = following[:1].isdigit()
         between_numbers = number_follows and is_number(self._before.rstrip("%"))
         is_time = ENDS_HALF_DAY.search(self._before) or _CLOCK.fullmatch(self._before)
-        if number_follows and part in ("-", "–") and (is_time or (between_numbers and self._is_range(following))):
+        is_to = is_time or (between_numbers and is_range(self._before, following, self._before_that))
+        if number_follows and part in ("-", "–") and is_to:
             self._say(["to"], part)
         elif between_numbers and part in _BETWEEN_NUMBERS:
             self._say([_BETWEEN_NUMBERS[part]], part)
@@ -239,13 +238,6 @@ class Normaliser:
             self._mark(",")
         else:
             self._mark(part)
-
-    def _is_range(self, following: str) -> bool:
-        """Whether a dash after a number means `to`: what is taken away is seldom more than what there is."""
-        upper = _AMOUNT.match(following)
-        is_maths = self._before_that.lower() in ("is", "what's", "calculate", "compute", "plus", "equals", "times")
-        lower = self._before.replace(",", "").rstrip("%")
-        return not is_maths and upper is not None and _as_float(lower) < _as_float(upper[0].replace(",", ""))
 
     def _remember(self, core: str, *, said_as_word: bool = False) -> None:
         self._before_that, self._before = self._before, core
@@ -273,7 +265,8 @@ class Normaliser:
             self._end_sentence(mark)
         elif mark or "--" in signs or any(sign in _PAUSES for sign in signs):
             self._pause_due = True
-            self._shouting = min(self._shouting, 2) // 2
+            # One word in capitals before a comma is a name, more are shouting.
+            self._shouting = int(self._shouting > 1)
             # What a colon stands behind is still known: `PIN: 1234`.
             self._before_that, self._before = (self._before, ":") if ":" in signs else ("", "")
 
@@ -295,13 +288,6 @@ def _waits_for_next(atom: Atom) -> bool:
         return True
     is_number_like = text[-1].isdigit() or (text[0] == "(" and text[-1] == ")" and text[-2:-1].isdigit())
     return is_number_like or text in _BETWEEN_NUMBERS or text in _BEFORE_NUMBER or abbreviations.waits_for_next(text)
-
-
-def _as_float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:  # `~5` and `1.204,50` are numbers, too.
-        return math.inf
 
 
 def _is_a(atom: Atom) -> bool:

@@ -3,6 +3,7 @@
 `read_number` tries the patterns in order, most telling first, on one atom without its surrounding punctuation.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,12 +26,15 @@ _COUNT_COMES_OF = frozenset(
 _CODE_COMES = frozenset("code pin zip passcode password otp extension".split())
 _CALL_COMES = frozenset("call dial text code".split())
 """Words right before a number of three digits or more that is dialled: `call 911`."""
+_MATHS_COMES = frozenset("is what's calculate compute plus equals times".split())
+_AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NO_NOUN = frozenset("was has is this as its his does".split())
 _DATE_COMES = frozenset("on by until till before after from since due".split())
 SCALES = frozenset("thousand million billion trillion".split())
 _DIALLING_PREFIX = re.compile(r"\+\d")
 _SIGNS = {"-": "minus", "+": "plus", "~": "about", "±": "plus or minus"}
 _HALF_DAY = r"[ap]\.?m\.?"
+_HALF_DAY_OF_ONE_CASE = rf"{_HALF_DAY}|[AP]\.?M\.?"
 HALF_DAY = re.compile(_HALF_DAY, re.I)
 ENDS_HALF_DAY = re.compile(rf"(?:^|\d){_HALF_DAY}$", re.I)
 
@@ -48,6 +52,24 @@ class Around:
 def is_number(text: str) -> bool:
     """Whether the text is a plain amount, signed or not."""
     return _PLAIN.fullmatch(text) is not None
+
+
+def is_range(lower: str, upper: str, before: str) -> bool:
+    """Whether a dash between two numbers means `to`: what is taken away is seldom more than what there is.
+
+    before: the word before the first; `what is 5 - 10` is no range.
+    """
+    number = _AMOUNT.match(upper)
+    if number is None or before.lower() in _MATHS_COMES:
+        return False
+    return _value(lower.rstrip("%")) < _value(number[0])
+
+
+def _value(text: str) -> float:
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:  # `~5` and `1.204,50` are numbers, too.
+        return math.inf
 
 
 def read_number(core: str, around: Around) -> Words | None:
@@ -213,8 +235,7 @@ def _whole(match: re.Match[str], around: Around) -> Words | None:
     is_after_prefix = any(_DIALLING_PREFIX.match(text) for text in (before, around.before_that))
     if is_after_prefix or (is_subscriber and around.before_that.isdigit()):
         return [",", *numbers.digit_by_digit(digits)]  # +1 415 555 0142
-    counts = after == "people" or (after.endswith("s") and after not in _NO_NOUN)
-    is_dialled = before.lower() in _CALL_COMES and not counts
+    is_dialled = before.lower() in _CALL_COMES and not _is_plural(after)
     if (len(digits) >= 4 and context & _CODE_COMES) or (len(digits) >= 3 and is_dialled):
         return numbers.digit_by_digit(digits)
     if len(digits) == 5 and len(before) == 2 and before.isupper():
@@ -232,9 +253,13 @@ def _whole(match: re.Match[str], around: Around) -> Words | None:
 def _is_year(before: str, before_that: str, after: str) -> bool:
     if before.lower() in _YEAR_COMES or before in _MONTHS or before_that in _MONTHS:
         return True
-    counts = after in UNITS or (after.islower() and after.endswith("s") and after not in _NO_NOUN)
+    counts = after in UNITS or (after.islower() and _is_plural(after))
     is_count_of = before == "of" and before_that.lower() in _COUNT_COMES_OF
-    return not (counts or after == "people" or before.lower() in _COUNT_COMES or is_count_of)
+    return not (counts or before.lower() in _COUNT_COMES or is_count_of)
+
+
+def _is_plural(word: str) -> bool:
+    return word == "people" or (word.endswith("s") and word not in _NO_NOUN)
 
 
 def _amount(match: re.Match[str], around: Around) -> Words | None:
@@ -258,8 +283,8 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"\((\d{3})\)", _area_code),
         (r"(\d\d?)[/.](\d\d?)[/.](\d{4}|\d\d)", _slash_date),
         (r"(\d\d?)/(\d\d?)", _day_in_month),
-        (r"(\d\d?):(\d\d)([ap]\.?m\.?|[AP]\.?M\.?)?", _clock),
-        (r"(\d\d?)([ap]\.?m\.?|[AP]\.?M\.?)", _hour),
+        (rf"(\d\d?):(\d\d)({_HALF_DAY_OF_ONE_CASE})?", _clock),
+        (rf"(\d\d?)({_HALF_DAY_OF_ONE_CASE})", _hour),
         (r"\d+(?::\d+)+", _ratio),
         (rf"({_NUMBER})%", _percent),
         (r"(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)", _ordinal),

@@ -335,3 +335,26 @@ async def test_a_session_is_used_inside_async_with_and_once() -> None:
         with pytest.raises(StateError, match="closed"):
             await session.__aenter__()
         assert voice.sessions == 0
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_text_that_waits_for_a_starved_utterance_is_not_said_behind_what_ends_it(leaves: bool) -> None:
+    """Neither after an interruption, nor in a session that is closed meanwhile."""
+
+    @run
+    async def body() -> None:
+        async with voice_of(ScriptedWorker(), **FAST) as voice, voice.session() as session:
+            await session.push_text("abc")
+            assert session._outlet is not None
+            session._outlet.starved = True
+            pushing = asyncio.create_task(session.push_text("stale"))
+            await asyncio.sleep(0)
+            await (session.aclose() if leaves else session.interrupt())
+            if leaves:
+                with pytest.raises(StateError):
+                    await pushing
+            else:
+                await pushing
+            assert session.state is (State.CLOSED if leaves else State.INTERRUPTED)
+
+    body()

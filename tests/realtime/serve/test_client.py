@@ -5,7 +5,7 @@ import os
 import threading
 import time
 import wave
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,8 @@ from websockets.typing import Subprotocol
 from voicestack.realtime.cli import main
 from voicestack.realtime.client import ConnectionLostError, RemoteSession, connect
 from voicestack.realtime.outlet import Ending
-from voicestack.realtime.remote_voice import _Writer
 from voicestack.realtime.serve.guard import Policy
 from voicestack.realtime.serve.limits import ServeLimits
-from voicestack.realtime.text_pipe import TextPipe
 from voicestack.runtime import CapacityError, InputError, StateError, VoicestackError
 
 FAST: dict[str, Any] = {"lead_s": (50.0, 60.0), "queue_s": 100.0}
@@ -382,34 +380,3 @@ async def test_what_was_refused_does_not_keep_anybody_from_interrupting() -> Non
         await session.interrupt()
         with pytest.raises(InputError, match="depth"):
             await session.push_text("more")
-
-
-@run
-async def test_a_pipe_is_read_no_faster_than_it_is_said() -> None:
-    """A writer that never ends waits, and fills no memory."""
-    read = 0
-
-    class Endless(TextPipe):
-        def __iter__(self) -> Iterator[str]:
-            nonlocal read
-            while True:
-                read += 1
-                yield "word " * 1000
-
-    class Silent(RemoteSession):
-        def __init__(self) -> None:
-            self.hello = {"limits": {"buffered_chars": 16_000}}
-            self.pushed = 0
-
-        async def push_text(self, text: str) -> None:
-            self.pushed += len(text)
-
-        async def flush(self) -> None:
-            pass
-
-    session = Silent()
-    writing = asyncio.create_task(_Writer(session, Endless(-1)).write())
-    await asyncio.sleep(0.2)
-    writing.cancel()
-    assert session.pushed == 16_000
-    assert read <= 10
