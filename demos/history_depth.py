@@ -205,7 +205,7 @@ def own_speech(bundle: Bundle, frames: int) -> Rows:
 
 def held_out(bundle: Bundle, frames: int) -> Rows | None:
     """Held-out sentences by the teacher, end to end as one stream; None when the kept encoder is not this recipe's."""
-    from voicestack.onnx_export.training import codec, evaluate, keep, paths, piper, serialise
+    from voicestack.onnx_export.training import codec, keep, paths, piper, serialise, teacher_text
     from voicestack.onnx_export.training.speech import SAMPLE_RATE_HZ
 
     with TemporaryDirectory() as work:
@@ -218,7 +218,7 @@ def held_out(bundle: Bundle, frames: int) -> Rows | None:
     speaker, lexicon, draws = piper.Piper(), Lexicon.load(bundle.lexicon_path), np.random.default_rng(0)
     tokens, starts_s, codes = [], [], np.zeros((0, bundle.manifest.n_vq), np.int64)
     for text in paths.EVERYDAY.read_text("utf-8").splitlines():
-        words = evaluate.teacher_words(text, lexicon)
+        words = teacher_text.teacher_words(text, lexicon)
         speech = speaker.speak(words)
         spellings, end_s = (
             [(word.text, word.phones, word.mark) for word in words],

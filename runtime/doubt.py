@@ -31,6 +31,8 @@ SHIFT_NATS = 1.0
 """What a word said a frame early or late has to make good for."""
 INAUDIBLE = 0.001
 """A word whose loudest frame has a root mean square below this, -60 dBFS, is silent."""
+CLEAR_LAYERS = 8
+"""Sound of so many layers is as clear to the listener as any: coarser speech was never judged by it."""
 STUCK_FRAMES = 12
 """A token that lasts for longer than this, about a second, holds the voice up."""
 TAIL_FRAMES, BABBLE_FRAMES = 8, 4

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .chunk import Chunk, WordTiming
 from .codec import Codec, CodecState
-from .doubt import Doubt, Reason, Watch
+from .doubt import CLEAR_LAYERS, Doubt, Reason, Watch
 from .lead_in import AUDIBLE, LeadIn
 from .listener import Listener
 from .manifest import Manifest
@@ -135,8 +135,7 @@ class SentenceSound:
         depths = [min(depth, played) for depth in self.waiting[:count]]
         self._depths += depths
         stacks = self._stacks(count)
-        if self._watch is not None and min(depths) < self._studio.manifest.sampling.depth:
-            # The listener has heard no speech as coarse as that.
+        if self._watch is not None and min(depths) < min(CLEAR_LAYERS, self._studio.manifest.sampling.depth):
             self._watch.blind = self._given
         stacks[:, played:] = self._studio.manifest.null_code
         self._codes.append(stacks)

@@ -20,20 +20,21 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
-from voicestack.runtime import Bundle, SamplingParams, Speaker
+from voicestack.runtime import Bundle, Chunk, SamplingParams, Speaker
 from voicestack.runtime.manifest import Manifest
 from voicestack.runtime.names import WEIGHTS_FILE
-from voicestack.runtime.text import Lexicon, Mark, SentenceEnd, TextFrontEnd, Word
-from voicestack.runtime.text.phones import LETTERS, NONE, UNITS
+from voicestack.runtime.text import Lexicon
 
 from .codec import analyse, finished_decoder, load_analysis
 from .codec_model import CodecDecoder
 from .data import held_out
-from .judges import Recogniser, SpeakerJudge
+from .hearing import hearing, places_of
+from .judges import Recogniser, SpeakerJudge, Witness
 from .lines import append_line, read_lines
 from .paths import LEXICON, VOICE, WorkFolder, whole_file
-from .speech import SAMPLE_RATE_HZ, SpokenWord, Teacher
+from .speech import SAMPLE_RATE_HZ, Teacher
 from .summary import draw, summarise
+from .teacher_text import teacher_words
 from .voices import recipe_of
 from .word_errors import word_errors
 
@@ -174,6 +175,10 @@ class Bench:
         return Recogniser()
 
     @cached_property
+    def _witness(self) -> Witness:
+        return Witness()
+
+    @cached_property
     def _judge(self) -> SpeakerJudge:
         return SpeakerJudge()
 
@@ -214,9 +219,15 @@ class Bench:
         return self.heard(sentence, pcm) | {"similarity": self.similarity(sentence, pcm)} | ending
 
     def judge_words(self, sentence: Sentence) -> dict[str, Any]:
-        """What is heard of the voice, and whether it ended as it should."""
-        pcm, ending = self._voice_speech(sentence)
-        return self.heard(sentence, pcm) | ending
+        """What two recognisers hear of the voice, whether it ended as it should, and what the runtime doubted."""
+        chunks = self._chunks(sentence)
+        pcm = np.concatenate([chunk.pcm for chunk in chunks])
+        doubts = [[doubt.word, doubt.reason] for chunk in chunks for doubt in chunk.doubts]
+        return self._heard_by_two(sentence, pcm) | self._ending(sentence, chunks, pcm) | {"doubts": doubts}
+
+    def judge_teacher_words(self, sentence: Sentence) -> dict[str, Any]:
+        """What two recognisers hear of the teacher."""
+        return self._heard_by_two(sentence, self.teacher_speech(sentence))
 
     def judge_duration(self, sentence: Sentence) -> dict[str, Any]:
         """Relative duration errors when the teacher's length times each factor is asked for."""
@@ -259,11 +270,30 @@ class Bench:
                 np.save(aside, self._teacher.speak(teacher_words(sentence.text, self._lexicon)).pcm)
         return np.load(path).astype(np.float32) / 32768.0
 
+    def _heard_by_two(self, sentence: Sentence, pcm: Pcm) -> dict[str, Any]:
+        """As `heard`; and of the words the recogniser misses, the places (`hearing`) of those that were `said`."""
+        measured = self.heard(sentence, pcm)
+        missing = hearing(sentence.text, measured["heard"]).missing
+        words = teacher_words(sentence.text, self._lexicon)
+        places = places_of(sentence.text, words) if missing else None
+        if places is None:
+            return measured | {"said": []}
+        doubtful = {word for word, parts in enumerate(places) if not {*missing}.isdisjoint(parts)}
+        said = self._witness.said(pcm, words, doubtful)
+        return measured | {"said": [place for word in said for place in places[word]]}
+
     def _voice_speech(self, sentence: Sentence) -> tuple[Pcm, dict[str, bool]]:
-        chunks = list(self._speaker.speak(sentence.text, sampling=SamplingParams(seed=sentence.index)))
+        chunks = self._chunks(sentence)
         pcm = np.concatenate([chunk.pcm for chunk in chunks])
+        return pcm, self._ending(sentence, chunks, pcm)
+
+    def _chunks(self, sentence: Sentence) -> list[Chunk]:
+        return list(self._speaker.speak(sentence.text, sampling=SamplingParams(seed=sentence.index)))
+
+    def _ending(self, sentence: Sentence, chunks: list[Chunk], pcm: Pcm) -> dict[str, bool]:
+        """Whether the voice ran away, and whether the runtime had to end it."""
         expected = self.teacher_speech(sentence).size
-        return pcm, {
+        return {
             "runaway": bool(pcm.size > RUNAWAY_FACTOR * expected + 3 * CodecConfig().frame_samples),
             "capped": any(chunk.event == "capped" for chunk in chunks),
         }
@@ -278,26 +308,3 @@ def voice_key(manifest: Manifest) -> str:
     """What tells a voice from others: how it samples is as much of it as its weights are."""
     sampling = hashlib.sha256(repr(manifest.sampling).encode()).hexdigest()
     return f"{weights_hash(manifest)} {sampling[:12]}"
-
-
-def spoken_by(teacher: Teacher, texts: list[str]) -> list[Pcm]:
-    """Each text by a teacher, float32 [samples] at 24 kHz."""
-    lexicon = Lexicon.load(LEXICON)
-    return [teacher.speak(teacher_words(text, lexicon)).pcm.astype(np.float32) / 32768.0 for text in texts]
-
-
-def teacher_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
-    """What the runtime's front end makes of a text, as words for the teacher; unknown words by their letters' names."""
-    front_end = TextFrontEnd(lexicon)
-    words: list[SpokenWord] = []
-    for event in front_end.push(text) + front_end.finish():
-        match event:
-            case Word():
-                units = [UNITS[unit].lstrip("^") for token in event.tokens for unit in token if UNITS[unit] != NONE]
-                phones = [p for u in units for p in (lexicon.letter_name(u) if u in LETTERS and u != "'" else (u,))]
-                words.append(SpokenWord(event.spoken, tuple(p for p in phones if p != "'")))
-            case Mark() if words:
-                words[-1] = SpokenWord(words[-1].text, words[-1].phones, event.mark)
-            case Mark() | SentenceEnd():
-                pass
-    return words

@@ -3,15 +3,15 @@
 The two held-out sets, and what the recipe's own text makers write from a seed of this stage, but for every text that a
 training shard has. Voice and teacher are heard by the same recogniser, and a word counts against the voice only where
 the teacher's own sound was heard better (`failures_of`). The same count with the two exchanged tells how much of it is
-the recogniser's chance: what is charged to the teacher so is no failure of anybody. Every judged sentence is one line
-of `failures/results.jsonl`, so a run goes on where it stopped; the summary goes to `failures.json`.
+the recogniser's chance: what is charged to the teacher so is no failure of anybody. A word that the recogniser misses
+is a skip only if a second one, which knows no sentences, misses it too. Every judged sentence is one line of
+`failures/results.jsonl`, so a run goes on where it stopped; the summary goes to `failures.json`.
 """
 
 import json
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from voicestack.runtime.errors import InputError
 from voicestack.runtime.text import spoken_form
 
+from .hearing import Fate, hearing
 from .paths import VOICE, WorkFolder
 from .summary import Record, word_error_rate
-from .word_errors import Pair, align
 
 if TYPE_CHECKING:
     from .evaluate import Bench, Job, Sentence
@@ -30,27 +30,6 @@ if TYPE_CHECKING:
 _SEED = 20270301
 _ASSISTANT_SHARE = 0.25
 _WORST = 10
-_CONTRACTIONS = {
-    "can't": "can not", "won't": "will not", "n't": " not", "'re": " are", "'ll": " will", "'ve": " have", "'m": " am",
-    "'s": " is", "'d": " would",
-}  # fmt: skip
-
-
-class Fate(Enum):
-    """What became of a word that was meant."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class Hearing:
-    """What was heard of a text: the fate of each of its words, and words nobody meant, by the word they come before."""
-
-    fates: tuple[Fate, ...]
-    repeated: dict[int, int]
-    added: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,53 +75,26 @@ class Failures:
 KINDS = Failures((2,), 1, 1, 1, True, True, True, True).kinds
 
 
-def hearing(text: str, heard: str) -> Hearing:
-    """What became of the words of a text in what was heard.
+def failures_of(ours: Record, theirs: Record) -> Failures:
+    """What is heard to go wrong in a record of `failures/results.jsonl` but not in the other one of the same text.
 
-    Both are compared as spoken, contractions written out, along an alignment with the fewest edits. Between words that
-    agree lie blocks that do not. A block that has the same letters on both sides is right ("seat belts", "seatbelts").
-    Words of a block are missing only if no more than half of its letters were heard, else they were run together, and
-    are wrong. In the same way words are added only to a block that at least doubled; they are repeated if the same
-    words were heard just before or after them.
+    A missing word counts if the other's was not missing, a wrong word if the other's was right, repeated and added
+    words if none were heard of the other at that place.
     """
-    pairs = align(_plain(text), _plain(heard))
-    spoken = [pair[1] for pair in pairs]
-    fates: list[Fate] = []
-    repeated: dict[int, int] = {}
-    added: dict[int, int] = {}
-    place = 0
-    for agree, block in groupby(pairs, key=lambda pair: pair[0] == pair[1]):
-        rows = list(block)
-        gap, extra = len(fates), [heard for meant, heard in rows if meant is None and heard is not None]
-        fates += [Fate.RIGHT] * len(rows) if agree else _fates(rows)
-        if not agree and extra and 2 * _letters(rows, 0) <= _letters(rows, 1):
-            around = [word for word in spoken[:place] if word], [word for word in spoken[place + len(rows) :] if word]
-            again = extra in (around[0][-len(extra) :], around[1][: len(extra)])
-            (repeated if again else added)[gap] = len(extra)
-        place += len(rows)
-    return Hearing(tuple(fates), repeated, added)
-
-
-def failures_of(text: str, heard: str, teacher_heard: str, *, runaway: bool = False, capped: bool = False) -> Failures:
-    """What is heard to go wrong in `heard` but not in `teacher_heard`.
-
-    A missing word counts if the teacher's was not missing, a wrong word if the teacher's was right, repeated and added
-    words if none were heard of the teacher at that place.
-    """
-    ours, theirs = hearing(text, heard), hearing(text, teacher_heard)
-    fates = list(zip(ours.fates, theirs.fates, strict=True))
+    found, other = (hearing(record["text"], record["heard"], record["said"]) for record in (ours, theirs))
+    fates = list(zip(found.fates, other.fates, strict=True))
     missing = [our is Fate.MISSING is not their for our, their in fates]
     wrong = [our is Fate.WRONG and their is Fate.RIGHT for our, their in fates]
-    surplus = {*theirs.repeated, *theirs.added}
+    surplus = {*other.repeated, *other.added}
     return Failures(
         skips=tuple(len(list(run)) for is_missing, run in groupby(missing) if is_missing),
         wrong=sum(wrong),
-        repeated=sum(count for gap, count in ours.repeated.items() if gap not in surplus),
-        added=sum(count for gap, count in ours.added.items() if gap not in surplus),
+        repeated=sum(count for gap, count in found.repeated.items() if gap not in surplus),
+        added=sum(count for gap, count in found.added.items() if gap not in surplus),
         truncated=missing[-1],
         clipped=missing[0] or wrong[0],
-        runaway=runaway,
-        capped=capped,
+        runaway=ours.get("runaway", False),
+        capped=ours.get("capped", False),
     )
 
 
@@ -189,8 +141,7 @@ def unseen(folder: WorkFolder, count: int) -> list["Sentence"]:
 def summarise(judged: Iterable[tuple[Record, Record]]) -> dict[str, Any]:
     """How many sentences have each failure, of the voice and, exchanged, of the teacher; and the voice's worst ones."""
     pairs = list(judged)
-    ours = [failures_of(v["text"], v["heard"], t["heard"], runaway=v["runaway"], capped=v["capped"]) for v, t in pairs]
-    theirs = [failures_of(t["text"], t["heard"], v["heard"]) for v, t in pairs]
+    ours, theirs = [failures_of(v, t) for v, t in pairs], [failures_of(t, v) for v, t in pairs]
     worst = sorted(zip(ours, pairs, strict=True), key=lambda item: _badness(item[0]), reverse=True)[:_WORST]
     return {
         "sentences": len(pairs),
@@ -202,6 +153,11 @@ def summarise(judged: Iterable[tuple[Record, Record]]) -> dict[str, Any]:
         "words": sum(v["words"] for v, _ in pairs),
         "voice": _counts(ours),
         "teacher_exchanged": _counts(theirs),
+        "skips_of_the_first_recogniser": {
+            "voice": sum(bool(_unconfirmed(v, t).skips) for v, t in pairs),
+            "teacher_exchanged": sum(bool(_unconfirmed(t, v).skips) for v, t in pairs),
+        },
+        "doubts": _doubts(ours, pairs),
         "worst": [
             {"text": v["text"], "heard": v["heard"], "teacher_heard": t["heard"], "failures": found.kinds}
             for found, (v, t) in worst
@@ -212,12 +168,17 @@ def summarise(judged: Iterable[tuple[Record, Record]]) -> dict[str, Any]:
 
 def table(summary: dict[str, Any]) -> str:
     """The counts, a line a failure, and the worst sentences."""
-    rates, lines = summary["wer_percent"], [f"{'sentences with':<28}{'voice':>8}{'exchanged':>12}"]
+    rates, first, doubts = summary["wer_percent"], summary["skips_of_the_first_recogniser"], summary["doubts"]
+    lines = [f"{'sentences with':<28}{'voice':>8}{'exchanged':>12}"]
     lines += [f"{kind:<28}{ours:>8}{summary['teacher_exchanged'][kind]:>12}" for kind, ours in summary["voice"].items()]
     lines += [
         f"of {summary['sentences']} sentences, {summary['words']} words, {summary['minutes']} min of the teacher; "
         f"word error rate {rates['voice']} %, the teacher's {rates['teacher']} %",
         "exchanged: the teacher charged with what is heard of it but not of the voice, the recogniser's chance",
+        f"skips that the second recogniser did not hear either; by the first alone {first['voice']}, exchanged "
+        f"{first['teacher_exchanged']}",
+        f"the runtime doubted {doubts['failed_doubted']} of the {doubts['failed']} sentences with a failure and "
+        f"{doubts['others_doubted']} of the {doubts['others']} others",
     ]
     for place, item in enumerate(summary["worst"], 1):
         lines.append(
@@ -232,13 +193,28 @@ def _counts(found: list[Failures]) -> dict[str, int]:
     return {**counts, "any failure": sum(bool(failures.kinds) for failures in found)}
 
 
+def _unconfirmed(ours: Record, theirs: Record) -> Failures:
+    """The same by the first recogniser alone."""
+    return failures_of({**ours, "said": ()}, {**theirs, "said": ()})
+
+
+def _doubts(found: list[Failures], pairs: list[tuple[Record, Record]]) -> dict[str, int]:
+    """How many of the sentences with and without a failure the runtime's own listener doubted a word of."""
+    counts = {"failed": 0, "failed_doubted": 0, "others": 0, "others_doubted": 0}
+    for failures, (voice, _) in zip(found, pairs, strict=True):
+        which = "failed" if failures.kinds else "others"
+        counts[which] += 1
+        counts[f"{which}_doubted"] += bool(voice["doubts"])
+    return counts
+
+
 def _badness(failures: Failures) -> tuple[bool, int, int]:
     return failures.runaway or failures.capped, failures.words, len(failures.kinds)
 
 
 def _jobs(bench: "Bench", sentences: list["Sentence"]) -> Iterator["Job"]:
     for sentence in sentences:
-        yield "teacher", sentence, partial(bench.judge_teacher, sentence)
+        yield "teacher", sentence, partial(bench.judge_teacher_words, sentence)
         yield "voice", sentence, partial(bench.judge_words, sentence)
 
 
@@ -253,23 +229,3 @@ def _key(text: str) -> str:
 
     # As spoken: of "Call 555 0123" and "Call 555 0199" the letters alone are the same.
     return letters_of(spoken_form(text))
-
-
-def _plain(text: str) -> list[str]:
-    spoken = spoken_form(text)
-    for short, full in _CONTRACTIONS.items():
-        spoken = spoken.replace(short, full)
-    return spoken.split()
-
-
-def _fates(rows: list[Pair]) -> list[Fate]:
-    """Of the meant words of a block that does not agree."""
-    meant, heard = ("".join(word for pair in rows if (word := pair[side])) for side in (0, 1))
-    if meant == heard:
-        return [Fate.RIGHT for pair in rows if pair[0]]
-    lost = Fate.MISSING if 2 * len(heard) <= len(meant) else Fate.WRONG
-    return [Fate.WRONG if pair[1] else lost for pair in rows if pair[0]]
-
-
-def _letters(rows: list[Pair], side: int) -> int:
-    return sum(len(pair[side] or "") for pair in rows)

@@ -21,13 +21,14 @@ from voicestack.runtime import Bundle, Event, SamplingParams, Speaker
 from voicestack.runtime.text import Lexicon, TextFrontEnd, Word, spoken_form
 
 from .data import held_out
-from .evaluate import spoken_by, weights_hash
+from .evaluate import weights_hash
 from .judges import Recogniser, SpeakerJudge
 from .long_form_summary import MINUTES, Record, draw, summarise, table
 from .melody import loudness_db, silences, span_of
 from .paths import LEXICON, VOICE, WorkFolder
 from .pitch import STEP_S, PitchSpan, semitones, track
 from .speech import SAMPLE_RATE_HZ
+from .teacher_text import spoken_by
 from .voices import recipe_of
 from .word_errors import word_errors
 

@@ -18,10 +18,11 @@ from voicestack.runtime import Bundle, SamplingParams, Speaker
 from voicestack.runtime.text import Lexicon
 
 from .dialogue_text import DialogueText
-from .evaluate import spoken_by, voice_key
+from .evaluate import voice_key
 from .judges import Recogniser, SpeakerJudge
 from .paths import LEXICON, VOICE, WorkFolder, whole_file
 from .speech import Teacher
+from .teacher_text import spoken_by
 from .voices import ALWAYS_LIKELIEST, recipe_of
 from .word_errors import word_errors
 

@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicestack.runtime import Bundle, BundleError, CuedFeed, Reason, SamplingParams, Speaker, default_voice_path, doubt
+from voicestack.runtime import (
+    Advance,
+    Bundle,
+    BundleError,
+    CuedFeed,
+    Ensemble,
+    Reason,
+    SamplingParams,
+    Speaker,
+    StreamSpec,
+    default_voice_path,
+    doubt,
+)
 from voicestack.runtime.doubt import STUCK_FRAMES, TAIL_FRAMES, Suspicion, Watch
 from voicestack.runtime.lead_in import AUDIBLE
 from voicestack.runtime.listener import CLASSES, FRAME_SAMPLES, LISTENER_FILE, Listener, spectra_of, unit_classes
@@ -206,3 +218,21 @@ def test_a_file_that_is_no_listener_is_told(tmp_path: Path) -> None:
     shutil.copy(default_voice_path() / "weights.bin", tmp_path)
     with pytest.raises(BundleError, match=LISTENER_FILE):
         Listener.of(tmp_path)
+
+
+@pytest.mark.parametrize(("layers", "doubted"), [(8, True), (3, False)])
+def test_nonsense_is_doubted_unless_it_is_too_coarse_to_be_judged(layers: int, doubted: bool) -> None:
+    """Load may take layers away down to eight without making the listener blind."""
+    ensemble = Ensemble(Bundle.load(default_voice_path(), verify_hashes=False), slots=1)
+    utterance = ensemble.begin(StreamSpec(SamplingParams(temperature=3.0, seed=1), depth=8))
+    utterance.play(layers)
+    utterance.push("The cat sat on the mat, and the mat lay on the floor.")
+    utterance.finish()
+    found: list[Reason] = []
+    for _ in range(1000):
+        (advanced,) = ensemble.step([(utterance, 4)])
+        found += [doubt.reason for doubt in advanced.chunk.doubts] if advanced.chunk else []
+        if advanced.advance is Advance.DONE:
+            break
+    assert advanced.advance is Advance.DONE
+    assert (Reason.UNCLEAR in found) is doubted

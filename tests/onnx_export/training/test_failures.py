@@ -3,9 +3,26 @@ from pathlib import Path
 
 import pytest
 
-from voicestack.onnx_export.training.failures import KINDS, Failures, failures_of, hearing, summarise, table
+from voicestack.onnx_export.training.failures import KINDS, Failures, failures_of, summarise, table
+from voicestack.onnx_export.training.hearing import hearing, places_of
+from voicestack.onnx_export.training.speech import SpokenWord
 
 TEXT = "Please put the cat on the mat now."
+
+
+def record(text: str, heard: str, **more: object) -> dict[str, object]:
+    return {
+        "text": text,
+        "heard": heard,
+        "words": 8,
+        "edits": 1,
+        "seconds": 3.0,
+        "runaway": False,
+        "capped": False,
+        "said": [],
+        "doubts": [],
+        **more,
+    }
 
 
 @pytest.mark.parametrize(
@@ -27,7 +44,7 @@ TEXT = "Please put the cat on the mat now."
 )
 def test_each_failure_is_found(heard: str, expected: Failures) -> None:
     """Every way to go wrong is told from the others, by its words."""
-    assert failures_of(TEXT, heard, TEXT) == expected
+    assert failures_of(record(TEXT, heard), record(TEXT, TEXT)) == expected
 
 
 @pytest.mark.parametrize(
@@ -36,13 +53,23 @@ def test_each_failure_is_found(heard: str, expected: Failures) -> None:
 )
 def test_what_the_teacher_shows_too_is_no_failure(heard: str) -> None:
     """The same thing heard of both is the recogniser's affair."""
-    assert failures_of(TEXT, heard, TEXT) != Failures()
-    assert failures_of(TEXT, heard, heard) == Failures()
+    assert failures_of(record(TEXT, heard), record(TEXT, TEXT)) != Failures()
+    assert failures_of(record(TEXT, heard), record(TEXT, heard)) == Failures()
 
 
 def test_a_skip_counts_where_the_teacher_was_only_misheard() -> None:
     """A word that is not there at all is worse than one that was heard as another."""
-    assert failures_of(TEXT, "Please put the cat on the now", "Please put the cat on the map now").skips == (1,)
+    ours, theirs = (record(TEXT, f"Please put the cat on the {word} now") for word in ("", "map"))
+    assert failures_of(ours, theirs).skips == (1,)
+
+
+def test_a_word_that_the_second_recogniser_hears_was_not_skipped() -> None:
+    """It was said badly; of two words of which one was said, the other is still skipped."""
+    ours, theirs = record(TEXT, "Please put on the mat now", said=[3]), record(TEXT, TEXT)
+    assert failures_of(ours, theirs) == Failures(skips=(1,), wrong=1)
+    assert failures_of(theirs, ours) == Failures()
+    assert failures_of({**ours, "said": [2, 3]}, theirs) == Failures(wrong=2)
+    assert failures_of(record(TEXT, "Please put on the mat now"), ours).skips == (1,)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +84,21 @@ def test_a_skip_counts_where_the_teacher_was_only_misheard() -> None:
 )
 def test_another_spelling_is_no_failure(text: str, heard: str) -> None:
     """Compounds, contractions, figures and letters are right however the recogniser writes them."""
-    assert failures_of(text, heard, text) == failures_of(text, text, heard) == Failures()
+    ours, theirs = record(text, heard), record(text, text)
+    assert failures_of(ours, theirs) == failures_of(theirs, ours) == Failures()
 
 
 def test_words_run_together_are_wrong_and_not_missing() -> None:
     """Two words heard as a longer one are both wrong: their sound was there."""
-    found = failures_of("We have that jacket in blue", "We have tecrican blue", "We have that jacket in blue")
-    assert found == Failures(wrong=3)
+    text = "We have that jacket in blue"
+    assert failures_of(record(text, "We have tecrican blue"), record(text, text)) == Failures(wrong=3)
+
+
+def test_spoken_words_have_the_places_of_what_they_say() -> None:
+    """A contraction is one word to a recogniser that knows words, and two where fates are told."""
+    words = [SpokenWord(word, ()) for word in ("they", "can't", "pay", "five")]
+    assert places_of("They can't pay 5.", words) == [range(1), range(1, 3), range(3, 4), range(4, 5)]
+    assert places_of("They can't pay 6.", words) is None
 
 
 def test_words_are_added_only_where_much_more_is_heard() -> None:
@@ -72,23 +107,11 @@ def test_words_are_added_only_where_much_more_is_heard() -> None:
     assert hearing("a manila envelope", "a manila envelope of the greatest beauty").added == {3: 4}
 
 
-def record(text: str, heard: str, **more: object) -> dict[str, object]:
-    return {
-        "text": text,
-        "heard": heard,
-        "words": 8,
-        "edits": 1,
-        "seconds": 3.0,
-        "runaway": False,
-        "capped": False,
-        **more,
-    }
-
-
 def test_summary_counts_sentences_and_names_the_worst() -> None:
     """Voice and, exchanged, teacher are counted kind by kind; a runaway is worse than any words."""
     pairs = [
-        (record(TEXT, "Please put on the mat"), record(TEXT, TEXT)),
+        (record(TEXT, "Please put on the mat", doubts=[["cat", "unclear"]]), record(TEXT, TEXT)),
+        (record(TEXT, "Please the cat on the mat now", said=[1]), record(TEXT, TEXT)),
         (record(TEXT, TEXT, runaway=True), record(TEXT, "Please put the cut on the mat now")),
         (record(TEXT, TEXT), record(TEXT, TEXT)),
     ]
@@ -97,11 +120,14 @@ def test_summary_counts_sentences_and_names_the_worst() -> None:
         "skip of a word or more": 1,
         "skip of two words or more": 1,
         "truncated ending": 1,
+        "wrong words": 1,
         "runaway": 1,
-        "any failure": 2,
+        "any failure": 3,
     }
     assert {kind: n for kind, n in summary["teacher_exchanged"].items() if n} == {"wrong words": 1, "any failure": 1}
-    assert [item["failures"][-1] for item in summary["worst"]] == ["runaway", "truncated ending"]
+    assert [item["failures"][-1] for item in summary["worst"]] == ["runaway", "truncated ending", "wrong words"]
+    assert summary["skips_of_the_first_recogniser"] == {"voice": 2, "teacher_exchanged": 0}
+    assert summary["doubts"] == {"failed": 3, "failed_doubted": 1, "others": 1, "others_doubted": 0}
     assert all(kind in table(summary) for kind in KINDS)
 
 
