@@ -5,7 +5,7 @@ from itertools import takewhile
 
 from .cued_feed import CuedFeed
 from .text.frontend import Mark, TextEvent, TextFrontEnd, Word
-from .text.normaliser import SentenceEnd, Silence
+from .text.items import SentenceEnd, Silence
 
 _PIECE_CHARACTERS = 400
 """Longer text is made words of in pieces, so that none delays the first word for long."""

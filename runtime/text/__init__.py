@@ -1,8 +1,9 @@
 """The text front end of the embedded voice: from raw text to text tokens, incrementally."""
 
 from .frontend import Mark, TextEvent, TextFrontEnd, Word
+from .items import Pause, PlainWord, SentenceEnd, Silence
 from .lexicon import Lexicon
-from .normaliser import Normaliser, Pause, PlainWord, SentenceEnd, Silence, spoken_form
+from .normaliser import Normaliser, spoken_form
 
 __all__ = [
     "Lexicon",

@@ -3,14 +3,17 @@
 import re
 from dataclasses import dataclass
 
+from .edges import Around
 from .numbers import Words, letters
-from .readings import HALF_DAY, Around, is_number
+from .readings import HALF_DAY, is_number
 from .vocabulary import (
     ABBREVIATIONS,
     BEFORE_NUMBER,
+    CALENDAR,
     CAPITALISED_ONLY,
     DAYS_AND_MONTHS,
     DAYS_LIKE_WORDS,
+    DAYS_WITHOUT_STOP,
     DOTLESS,
     LETTERED_CLASSES,
     LOWER_CASE_ONLY,
@@ -18,6 +21,7 @@ from .vocabulary import (
     NOT_AFTER_SPACE,
     ROMAN,
     SENTENCE_OPENERS,
+    SHORT_MONTHS,
     STREETS,
     TITLES,
     UNITS,
@@ -25,9 +29,12 @@ from .vocabulary import (
 
 _DOTTED_LETTERS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+|Ph\.D")
 _DOTTED_JOINED = re.compile(r"((?:[A-Z]\.){2,})(-[a-z]+|'s)")
-_RANGE = re.compile(r"\d[\d.,]*-\d[\d.,]*")
+_AMOUNTS = re.compile(r"\d[\d.,]*[-x×]\d[\d.,]*")
+"""Two numbers before one unit: `3-5 km`, `10x12 ft`."""
+_NAMED_RANGE = re.compile(r"([A-Z][a-z]+)([-/])([A-Z][a-z]+)")
+_NUMBERED_STREET = re.compile(r"\d+(?:st|nd|rd|th)")
+_BEFORE_UNIT = {"sq": "square", "cu": "cubic", "fl": "fluid"}
 _TITLES_WITHOUT_STOP = frozenset("mr mrs ms dr st mt".split())
-_SHORT_MONTHS = frozenset("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split())
 _WITH_STOP = re.compile(r"[^\w$€£]*([A-Za-z]|[A-Za-z.]*[A-Za-z])\.[^\w]*")
 _ABBREVIATED = frozenset((*ABBREVIATIONS, *TITLES, *STREETS, *BEFORE_NUMBER, *map(str.lower, UNITS)))
 
@@ -44,7 +51,7 @@ def waits_for_next(text: str) -> bool:
     """Whether what is said for this abbreviation, or its full stop, depends on the atom after it."""
     match = _WITH_STOP.fullmatch(text)
     if match is None:
-        return text in ("Dr", "St", "Mt") or text in _SHORT_MONTHS
+        return text in ("Dr", "St", "Mt") or text in SHORT_MONTHS
     core = match[1]
     return (
         len(core) == 1
@@ -62,9 +69,13 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
     is_capital_next = after[:1].isupper()
     if HALF_DAY.fullmatch(core) and (around.before[-1:].isdigit() or "." in core):
         return Expansion(letters(core), is_last or (is_capital_next and after not in DAYS_AND_MONTHS))
-    if (is_number(around.before) or _RANGE.fullmatch(around.before)) and core in UNITS and core not in NOT_AFTER_SPACE:
-        words = UNITS[core][0 if around.before == "1" else 1].split()
+    if _is_amount(around.before) and core in _BEFORE_UNIT:
+        return Expansion([_BEFORE_UNIT[core]], False)
+    if core in UNITS and core not in NOT_AFTER_SPACE and _is_amount(_amount_before(around)):
+        words = UNITS[core][0 if _amount_before(around) == "1" else 1].split()
         return Expansion(words, is_last or is_capital_next)
+    if core == "in" and (around.before_that == "ft" or around.before == "sq") and _is_amount(_amount_before(around)):
+        return Expansion(["inch" if _amount_before(around) == "1" else "inches"], is_last or is_capital_next)
     if lower in BEFORE_NUMBER and has_stop and after[:1].isdigit():
         return Expansion([BEFORE_NUMBER[lower]], False)
     if lower in TITLES or lower in STREETS:
@@ -74,8 +85,16 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
         return Expansion(ABBREVIATIONS[lower].split(), ends)
     if core in DAYS_LIKE_WORDS and has_stop and around.before.lower() != "the" and _goes_on(after):
         return Expansion([DAYS_LIKE_WORDS[core]], False)
-    if core in _SHORT_MONTHS and after[:1].isdigit():
+    if core in SHORT_MONTHS and after[:1].isdigit():
         return Expansion([ABBREVIATIONS[lower]], True)
+    if core in DAYS_WITHOUT_STOP:
+        return Expansion([ABBREVIATIONS[lower]], True)
+    named = _NAMED_RANGE.fullmatch(core)
+    if named is not None and named[1] in CALENDAR and named[3] in CALENDAR:
+        to = [] if named[2] == "/" else ["to"]
+        return Expansion([CALENDAR[named[1]], *to, CALENDAR[named[3]]], True)
+    if core in DAYS_LIKE_WORDS and around.before in CALENDAR:
+        return Expansion([DAYS_LIKE_WORDS[core]], True)
     if lower in DOTLESS:
         return Expansion(DOTLESS[lower].split(), True)
     joined = _DOTTED_JOINED.fullmatch(core)
@@ -93,9 +112,18 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
     return None
 
 
+def _is_amount(text: str) -> bool:
+    return is_number(text) or _AMOUNTS.fullmatch(text) is not None
+
+
+def _amount_before(around: Around) -> str:
+    """What a unit would be of: in `200 sq ft` another word stands between."""
+    return around.before_that if around.before in _BEFORE_UNIT else around.before
+
+
 def _goes_on(after: str) -> bool:
     """Whether a word cannot begin a sentence, or is a date or a time that belongs to the day before it."""
-    return after[:1].isdigit() or after[:1].islower() or after in _SHORT_MONTHS or after in DAYS_AND_MONTHS
+    return after[:1].isdigit() or after[:1].islower() or after in SHORT_MONTHS or after in DAYS_AND_MONTHS
 
 
 def _is_cased_so(core: str) -> bool:
@@ -107,7 +135,8 @@ def _title_or_street(core: str, around: Around, has_stop: bool, opens_sentence: 
     """`Dr. Harris` is a doctor, `415 Oak Dr.` a drive."""
     lower = core.lower()
     name_follows = around.after[:1].isupper() and not opens_sentence
-    in_address = around.before[:1].isupper() and around.before_that[-1:].isdigit()
+    is_numbered = _NUMBERED_STREET.fullmatch(around.before) is not None
+    in_address = is_numbered or (around.before[:1].isupper() and around.before_that[-1:].isdigit())
     is_short = lower in _TITLES_WITHOUT_STOP
     if lower in TITLES and name_follows and not in_address and core[0].isupper() and (has_stop or is_short):
         return Expansion([TITLES[lower]], False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .numbers import CURRENCY_SIGNS
 from .pause_tags import match_tag
 from .pronunciation import SlashGroup, match_group
+from .vocabulary import CALENDAR
 
 MAX_ATOM_CHARACTERS = 200
 
@@ -28,6 +29,7 @@ _FOLDS = {
 }  # fmt: skip
 _DIGIT_DASH = re.compile(r"(?<=[\d%])–(?=[\d$£€])")
 _HALF_DAY_DASH = re.compile(r"((?:^|\d)[ap]\.?m\.?)[–-](?=\d)", re.I)
+_CALENDAR_DASH = re.compile(rf"\b({'|'.join(CALENDAR)})–(?=(?:{'|'.join(CALENDAR)})\b)")
 _COMPARISON = re.compile(r"^(?!<3$)([<>]=?)(?=[$€£]?\d)")
 _GLUED_DASH = re.compile(r"(?<=\S)–|–(?=\S)|(?<=\w)--+(?=\w)")
 
@@ -101,7 +103,9 @@ def fold(text: str) -> str:
     if "&" in plain and ";" in plain:
         plain = html.unescape(plain).translate(_FOLD_TABLE)
     plain = _COMPARISON.sub(r"\1 ", plain)
-    return _GLUED_DASH.sub(" -- ", _DIGIT_DASH.sub("-", _HALF_DAY_DASH.sub(r"\1 to ", plain)))
+    return _GLUED_DASH.sub(
+        " -- ", _CALENDAR_DASH.sub(r"\1-", _DIGIT_DASH.sub("-", _HALF_DAY_DASH.sub(r"\1 to ", plain)))
+    )
 
 
 class Atomiser:

@@ -1,6 +1,7 @@
-"""Where the punctuation around an atom ends and what is said begins."""
+"""Where the punctuation around an atom ends and what is said begins; and what stands beside it."""
 
 import re
+from dataclasses import dataclass
 
 from .numbers import CURRENCY_SIGNS
 
@@ -9,6 +10,16 @@ _CLOSING = frozenset("\".,;:!?)]}>*_|~\\/'^<={([-")
 _CLITICS = ("'cause", "'em", "'til", "'n'", "'twas", "'tis", "'bout")
 _AROUND_SOURCE = "\"'“”‘’()[]{}<>*_`|~.,;:!?…—–-"
 _SIGN_OF_NUMBER = re.compile(r"(?<![-.])(?:-\.?|\.)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The spellings beside an atom, without punctuation; empty at a pause, at a line break and where none is needed."""
+
+    before: str = ""
+    before_that: str = ""
+    after: str = ""
+    after_raw: str = ""
 
 
 def written(source: str) -> str:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .items import Item, PlainWord, SentenceEnd, Silence
 from .lexicon import Lexicon
-from .normaliser import Item, Normaliser, PlainWord, SentenceEnd, Silence
+from .normaliser import Normaliser
 from .phones import LETTERS, Token, mark_token, word_tokens
 from .unknown_words import derived_phones
 

@@ -7,51 +7,16 @@ only numbers, abbreviations and lone signs wait for the atom after them, so litt
 import re
 from collections import deque
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from . import abbreviations
 from .atoms import Atom, Atomiser, LineBreak, PauseTag
-from .edges import core_span, written
+from .edges import Around, core_span, written
+from .items import Item, Pause, PlainWord, SentenceEnd, Silence
 from .numbers import CURRENCY_SIGNS, Words, plural_currency
-from .readings import ENDS_HALF_DAY, SCALES, Around, is_number, is_range, read_number
+from .readings import ENDS_HALF_DAY, SCALES, is_number, is_range, read_number
 from .spelling import Speller, is_web
-from .vocabulary import DOTLESS, SYMBOLS, UNITS
-
-
-@dataclass(frozen=True, slots=True)
-class PlainWord:
-    """One word as it is said.
-
-    text: lower-case letters and apostrophes, or a single capital, which is a letter name.
-    source: the spelling in the text on the first word said for it, empty on the others.
-    phones: set for an explicit pronunciation only.
-    """
-
-    text: str
-    source: str
-    phones: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A prosody mark, one of `phones.MARKS`."""
-
-    mark: str
-
-
-@dataclass(frozen=True, slots=True)
-class SentenceEnd:
-    """The sentence is complete; the item before it is its closing `.`, `?` or `!`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Silence of some seconds that the text asks for; it stands between sentences."""
-
-    seconds: float
-
-
-Item = PlainWord | Pause | SentenceEnd | Silence
+from .vocabulary import CALENDAR, DOTLESS, SYMBOLS, UNITS
 
 _MARK_STRENGTH = ",.!?"
 _PAUSES = ",;:()|"
@@ -226,7 +191,8 @@ class Normaliser:
         between_numbers = number_follows and is_number(self._before.rstrip("%"))
         is_time = ENDS_HALF_DAY.search(self._before) or _CLOCK.fullmatch(self._before)
         is_to = is_time or (between_numbers and is_range(self._before, following, self._before_that))
-        if number_follows and part in ("-", "–") and is_to:
+        is_to = (number_follows and is_to) or (self._before in CALENDAR and _EDGES.sub("", following) in CALENDAR)
+        if part in ("-", "–") and is_to:
             self._say(["to"], part)
         elif between_numbers and part in _BETWEEN_NUMBERS:
             self._say([_BETWEEN_NUMBERS[part]], part)

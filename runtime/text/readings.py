@@ -6,18 +6,19 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from . import numbers
+from .edges import Around
+from .measures import by, degrees, duration, feet_and_inches, measure, measure_name, part_of_unit, picture, power, times
 from .numbers import Words
-from .vocabulary import UNITS
+from .vocabulary import SHORT_MONTHS, UNITS
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 _SIGNS_OF_MONEY = f"[{numbers.CURRENCY_SIGNS}]"
 _DECIMAL_COMMA = r"(?:\d{1,3}(?:\.\d{3})+|\d+),\d\d?"
 """`1.204,50`: cents behind a comma, as on the continent of Europe; three digits would be thousands."""
 _PLAIN = re.compile(rf"[-+~]?(?:{_NUMBER}|{_DECIMAL_COMMA})")
-_MONTHS = frozenset((*numbers.MONTHS, *"Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split()))
+_MONTHS = frozenset((*numbers.MONTHS, *SHORT_MONTHS))
 _YEAR_COMES = frozenset("in since until till before after year summer winter spring fall autumn early late".split())
 _COUNT_COMES = frozenset("over than nearly almost approximately least most only exactly total".split())
 _COUNT_COMES_OF = frozenset(
@@ -27,6 +28,7 @@ _CODE_COMES = frozenset("code pin zip passcode password otp extension".split())
 _CALL_COMES = frozenset("call dial text code".split())
 """Words right before a number of three digits or more that is dialled: `call 911`."""
 _MATHS_COMES = frozenset("is what's calculate compute plus equals times".split())
+_MARKS_OUT_OF = ("10", "100")
 _AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NO_NOUN = frozenset("was has is this as its his does".split())
 _DATE_COMES = frozenset("on by until till before after from since due".split())
@@ -37,16 +39,6 @@ _HALF_DAY = r"[ap]\.?m\.?"
 _HALF_DAY_OF_ONE_CASE = rf"{_HALF_DAY}|[AP]\.?M\.?"
 HALF_DAY = re.compile(_HALF_DAY, re.I)
 ENDS_HALF_DAY = re.compile(rf"(?:^|\d){_HALF_DAY}$", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """The spellings beside an atom, without punctuation; empty at a pause, at a line break and where none is needed."""
-
-    before: str = ""
-    before_that: str = ""
-    after: str = ""
-    after_raw: str = ""
 
 
 def is_number(text: str) -> bool:
@@ -96,7 +88,7 @@ def _money(match: re.Match[str], around: Around) -> Words | None:
     else:
         words = numbers.money(symbol, text, scale)
     words = ["minus", *words] if sign or inner_sign else words
-    return [*words, "per", *_measure_name(per)] if per else words
+    return [*words, "per", *measure_name(per)] if per else words
 
 
 def _money_after(match: re.Match[str], around: Around) -> Words | None:
@@ -109,10 +101,6 @@ def _money_after(match: re.Match[str], around: Around) -> Words | None:
 def _with_point(text: str) -> str:
     """An amount of money whose decimals stand behind a point, not a comma."""
     return text.replace(".", "").replace(",", ".") if re.fullmatch(_DECIMAL_COMMA, text) else text
-
-
-def _measure_name(unit: str) -> Words:
-    return UNITS[unit][0].split() if unit in UNITS else [unit.lower()]
 
 
 def _phone(match: re.Match[str], around: Around) -> Words | None:
@@ -182,13 +170,11 @@ def _possessive(match: re.Match[str], around: Around) -> Words | None:
 
 
 def _fraction(match: re.Match[str], around: Around) -> Words | None:
-    words = numbers.fraction(match[1], match[2])
-    return ["and", *words] if around.before.isdigit() and int(match[1]) < int(match[2]) else words
-
-
-def _degrees(match: re.Match[str], around: Around) -> Words | None:
-    scale = {"C": ["celsius"], "F": ["fahrenheit"]}.get(match[2].upper(), [])
-    return [*numbers.amount(match[1]), "degree" if numbers.is_one(match[1]) else "degrees", *scale]
+    top, bottom = match[1], match[2]
+    if bottom in _MARKS_OUT_OF and 1 < int(top) <= int(bottom) and not around.before.isdigit():
+        return [*numbers.cardinal(top), "out", "of", *numbers.cardinal(bottom)]
+    words = numbers.fraction(top, bottom)
+    return ["and", *words] if around.before.isdigit() and int(top) < int(bottom) else words
 
 
 def _dotted(match: re.Match[str], around: Around) -> Words | None:
@@ -201,27 +187,8 @@ def _version(match: re.Match[str], around: Around) -> Words | None:
     return None if words is None else ["version", *words]
 
 
-def _measure(match: re.Match[str], around: Around) -> Words | None:
-    text, unit = match[1], match[2]
-    if unit not in UNITS:
-        return None
-    return [*numbers.amount(text), *UNITS[unit][0 if numbers.is_one(text) else 1].split()]
-
-
 def _numbered(match: re.Match[str], around: Around) -> Words | None:
     return ["number", *numbers.cardinal(match[1])]
-
-
-def _by(match: re.Match[str], around: Around) -> Words | None:
-    return [*numbers.amount(match[1]), "by", *numbers.amount(match[2])]
-
-
-def _times(match: re.Match[str], around: Around) -> Words | None:
-    return [*numbers.amount(match[1]), "times"]
-
-
-def _feet_and_inches(match: re.Match[str], around: Around) -> Words | None:
-    return [*numbers.cardinal(match[1]), "foot", *numbers.cardinal(match[2])]
 
 
 def _at_least(match: re.Match[str], around: Around) -> Words | None:
@@ -291,16 +258,20 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"'?(\d\d0|\d0|\d{3}0)'?s", _decade),
         (r"(\d{1,15})'s", _possessive),
         (r"(\d{1,4})/(\d{1,4})", _fraction),
-        (rf"({_NUMBER})°([CFcf]?)", _degrees),
+        (r"(\d{1,4})/(\d{1,4})-([a-z]+)", part_of_unit),
+        (rf"({_NUMBER})°([CFcf]?)", degrees),
         (r"\d+(?:\.\d+){2,}", _dotted),
         (r"(?:v|V(?=\d+\.))(\d+(?:\.\d+)*)", _version),
-        (rf"({_NUMBER})([a-zA-Z°%/]+)", _measure),
+        (r"(\d{3,4})p", picture),
+        (r"(\d{1,3})h(\d\d?)(?:m|min)?", duration),
+        (rf"({_NUMBER})([a-zA-Z°%/]+)", measure),
+        (rf"({_NUMBER})\^(-?\d+)", power),
         (r"#(\d+)", _numbered),
-        (rf"({_NUMBER})[x×]({_NUMBER})", _by),
-        (rf"({_NUMBER})[x×]", _times),
-        (r"(\d)'(\d\d?)", _feet_and_inches),
+        (rf"({_NUMBER})[x×]({_NUMBER})", by),
+        (rf"({_NUMBER})[x×]", times),
+        (r"(\d)'(\d\d?)", feet_and_inches),
         (rf"({_NUMBER})\+", _at_least),
         (rf"({_NUMBER})", _amount),
-        (r"([$€£]?\d[\d.,:%]*(?:am|pm)?)-([$€£]?\d\S*)", _range),
+        (r"([$€£]?\d[\d.,:%]*(?:am|pm|[kKmMbBT])?)-([$€£]?\d\S*)", _range),
     )
 )

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Container
 
+from .edges import Around
 from .lexicon import Lexicon
 from .numbers import Words, cardinal, letters
-from .readings import Around, read_number
+from .readings import read_number
 from .vocabulary import PRONOUNCED, SPELLED, SYMBOLS, WORDLESS
 
 MAX_WORD_LETTERS = 24

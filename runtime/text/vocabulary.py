@@ -64,6 +64,9 @@ ABBREVIATIONS = {
 DAYS_LIKE_WORDS = {"Sat": "saturday", "Sun": "sunday"}
 """Abbreviations only with a full stop where the sentence goes on: `Sat. 5 p.m.`, but `He sat. Then he rose.`"""
 
+DAYS_WITHOUT_STOP = frozenset("Mon Tue Tues Wed Thu Thurs Fri".split())
+"""Abbreviations that are no words when they begin with a capital."""
+
 CAPITALISED_ONLY = frozenset("jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri".split())
 LOWER_CASE_ONLY = frozenset("max min avg misc est vol ext hr hrs mins secs".split())
 NEVER_LAST = frozenset("vs e.g i.e approx est vol tel ext".split())
@@ -125,6 +128,14 @@ DAYS_AND_MONTHS = frozenset(
     "September October November December EST EDT PST PDT CST MST UTC GMT ET PT CT".split()
 )
 """Capitalised words that go on with the sentence after `p.m.`."""
+
+SHORT_MONTHS = frozenset("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split())
+CALENDAR = {
+    **{name: name.lower() for name in DAYS_AND_MONTHS if name.istitle()},
+    **DAYS_LIKE_WORDS,
+    **{name: ABBREVIATIONS[name.lower()] for name in (*DAYS_WITHOUT_STOP, *SHORT_MONTHS)},
+}
+"""Days and months, abbreviated or not; a dash between two of them means `to`."""
 
 SYMBOLS = {
     "&": "and",

@@ -46,7 +46,7 @@ def check(text: str, expected: str, lexicon: Lexicon) -> None:
         ("5'10\"", "five foot ten"),
         ("2 + 2 = 4", "two plus two equals four"),
         ("3x or 2x4", "three times or two by four"),
-        ("9/11, 9/10, 7/11", "nine eleven , nine tenths , seven elevenths"),
+        ("9/11, 9/10, 7/11", "nine eleven , nine out of ten , seven elevenths"),
         ("10 - 15 minutes, 20% – 30%", "ten to fifteen minutes , twenty percent to thirty percent"),
         ("10 - 5 = 5, What is 5 - 10?", "ten minus five equals five , what is five minus ten ? |"),
         ("from 10:00 - 11:00", "from ten o'clock to eleven o'clock"),
@@ -71,6 +71,7 @@ def test_numbers(text: str, expected: str, lexicon: Lexicon) -> None:
         ("$1, $1.01 and $0.99", "one dollar , one dollar and one cent and ninety nine cents"),
         ("$1,204.00", "one thousand two hundred and four dollars"),
         ("£5.20 and €3 or 20€", "five pounds and twenty pence and three euros or twenty euros"),
+        ("$1.2M-$1.5M", "one point two million dollars to one point five million dollars"),
         ("$5 million, $2.5M", "five million dollars , two point five million dollars"),
         ("-$5", "minus five dollars"),
         ("$10-20, $10–$20", "ten to twenty dollars , ten dollars to twenty dollars"),
@@ -154,8 +155,45 @@ def test_phones_and_units(text: str, expected: str, lexicon: Lexicon) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("2h 30m, 2h30m, 1h1, 1h 5min, 30m", "two hours thirty minutes , two hours thirty minutes , one hour one minute"
+         " , one hour five minutes , thirty meters"),
+        ("a 1/4-inch bolt, a 3/4-inch one", "a one quarter inch bolt , a three quarters inch one"),
+        ("8/10, 95/100, 1/10, 2 3/10", "eight out of ten , ninety five out of one hundred , one tenth , two and three"
+         " tenths"),
+        ("10^6, 5^2, 2^-3", "ten to the power of six , five squared , two to the power of minus three"),
+        ("8 fl oz, 1,200 sq ft. Big", "eight fluid ounces , one thousand two hundred square feet . | big"),
+        ("a 10x12 ft room, 3-5 km", "a ten by twelve feet room , three to five kilometers"),
+        ("6 ft 2 in, 1 sq in, 2 in all", "six feet two inches , one square inch , two in all"),
+        ("1080p, 12p", "ten eighty P , twelve P"),
+    ],
+)  # fmt: skip
+def test_measures_as_people_write_them(text: str, expected: str, lexicon: Lexicon) -> None:
+    """Units of several words, times without colons, shares and powers."""
+    check(text, expected, lexicon)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mon-Fri, Tue/Thu, Sat–Sun", "monday to friday , tuesday thursday , saturday to sunday"),
+        ("Monday–Friday, May - June", "monday to friday , may to june"),
+        ("On Mon, Wed & Fri", "on monday , wednesday and friday"),
+        ("He sat. Sat he? The sun", "he sat . | sat he ? | the sun"),
+        ("Jan-Mar", "january to march"),
+        ("Twin-Sat or May-Fly", "twin sat or may fly"),
+    ],
+)
+def test_days_and_months_without_a_stop(text: str, expected: str, lexicon: Lexicon) -> None:
+    """A dash between two of them means `to`, abbreviated or not; what is also a word is one without it."""
+    check(text, expected, lexicon)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("Dr. Harris and Mrs. Lee vs. Mr. Fox", "doctor harris and missus lee versus mister fox"),
         ("415 Oak Dr. near St. Louis", "four hundred and fifteen oak drive near saint louis"),
+        ("5th Ave. and 3rd St.", "fifth avenue and third street"),
         ("5 Main St. He works.", "five main street . | he works"),
         ("12 St. James St., London", "twelve saint james street , london"),
         ("e.g. this, i.e. that, etc. More", "for example this , that is that , et cetera . | more"),
