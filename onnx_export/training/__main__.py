@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     ladder.add_argument("--before", type=Path, metavar="FILE", help="a decoder's checkpoint to compare with the newest")
     _judging_stage(stages, "prosody", _prosody, "the melody of a voice beside its teacher's")
     _judging_stage(stages, "long-form", _long_form, "ten minutes without a break, and what drifts in them")
+    _judging_stage(stages, "doubts", _doubts, "how much of what goes wrong the runtime tells")
     _judging_stage(stages, "sampling", _sampling, "temperatures of the bands of layers, and how many layers")
     _stage(stages, "keep", _keep, "copy the weights into the repository")
     _stage(stages, "restore", _restore, "go on from the weights in the repository")
@@ -176,6 +177,12 @@ def _long_form(options: argparse.Namespace, folder: WorkFolder) -> None:
     from . import long_form
 
     long_form.run(folder, voice=_voice(options, folder))
+
+
+def _doubts(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import doubts
+
+    doubts.run(folder, voice=_voice(options, folder))
 
 
 def _sampling(options: argparse.Namespace, folder: WorkFolder) -> None:

@@ -83,7 +83,7 @@ class Witness:
         return [place for place in sorted(doubtful) if names[place] in found]
 
     def _name(self, place: int, word: SpokenWord) -> str:
-        """What the decoder calls a word at its place: it knows words by what they are called, and many are said twice."""
+        """What the decoder calls the word at a place: some words are said twice, and it tells them by their names only."""
         phones = [phone.rstrip("012") for phone in word.phones]
         name = f"{place}_{'_'.join(phones)}"
         if self._decoder.lookup_word(name) is None:
@@ -117,8 +117,10 @@ def fidelity(pcm: NDArray[np.float32], original: NDArray[np.float32]) -> dict[st
     }
 
 
-def _arcs(names: Sequence[str], doubtful: Collection[int]) -> Iterator[tuple[int, int, float] | tuple[int, int, float, str]]:
-    """A grammar that says the words in turn: each leads to the next state, and so does nothing where one is doubtful."""
+def _arcs(
+    names: Sequence[str], doubtful: Collection[int]
+) -> Iterator[tuple[int, int, float] | tuple[int, int, float, str]]:
+    """A grammar of the words in turn: each leads to the next state, and so does silence where one is doubtful."""
     for place, name in enumerate(names):
         yield place, place + 1, 1.0, name
         if place in doubtful:
