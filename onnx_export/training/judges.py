@@ -83,7 +83,7 @@ class Witness:
         return [place for place in sorted(doubtful) if names[place] in found]
 
     def _name(self, place: int, word: SpokenWord) -> str:
-        """What the decoder calls the word at a place: some words are said twice, and it tells them by their names only."""
+        """What the decoder calls the word at a place: some words are said twice, and it tells them by name only."""
         phones = [phone.rstrip("012") for phone in word.phones]
         name = f"{place}_{'_'.join(phones)}"
         if self._decoder.lookup_word(name) is None:

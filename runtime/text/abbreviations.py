@@ -33,6 +33,7 @@ _AMOUNTS = re.compile(r"\d[\d.,]*[-x×]\d[\d.,]*")
 """Two numbers before one unit: `3-5 km`, `10x12 ft`."""
 _NAMED_RANGE = re.compile(r"([A-Z][a-z]+)([-/])([A-Z][a-z]+)")
 _NUMBERED_STREET = re.compile(r"\d+(?:st|nd|rd|th)")
+_INCH = ("inch", "inches")
 _BEFORE_UNIT = {"sq": "square", "cu": "cubic", "fl": "fluid"}
 _TITLES_WITHOUT_STOP = frozenset("mr mrs ms dr st mt".split())
 _WITH_STOP = re.compile(r"[^\w$€£]*([A-Za-z]|[A-Za-z.]*[A-Za-z])\.[^\w]*")
@@ -71,11 +72,10 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
         return Expansion(letters(core), is_last or (is_capital_next and after not in DAYS_AND_MONTHS))
     if _is_amount(around.before) and core in _BEFORE_UNIT:
         return Expansion([_BEFORE_UNIT[core]], False)
-    if core in UNITS and core not in NOT_AFTER_SPACE and _is_amount(_amount_before(around)):
-        words = UNITS[core][0 if _amount_before(around) == "1" else 1].split()
-        return Expansion(words, is_last or is_capital_next)
-    if core == "in" and (around.before_that == "ft" or around.before == "sq") and _is_amount(_amount_before(around)):
-        return Expansion(["inch" if _amount_before(around) == "1" else "inches"], is_last or is_capital_next)
+    amount = _amount_before(around)
+    if _is_amount(amount) and (core in UNITS or _is_inch(core, around)) and core not in NOT_AFTER_SPACE:
+        one, many = UNITS.get(core, _INCH)
+        return Expansion((one if amount == "1" else many).split(), is_last or is_capital_next)
     if lower in BEFORE_NUMBER and has_stop and after[:1].isdigit():
         return Expansion([BEFORE_NUMBER[lower]], False)
     if lower in TITLES or lower in STREETS:
@@ -119,6 +119,11 @@ def _is_amount(text: str) -> bool:
 def _amount_before(around: Around) -> str:
     """What a unit would be of: in `200 sq ft` another word stands between."""
     return around.before_that if around.before in _BEFORE_UNIT else around.before
+
+
+def _is_inch(core: str, around: Around) -> bool:
+    """Whether this `in` is a measure: `6 ft 2 in`, `3 sq in`."""
+    return core == "in" and (around.before_that == "ft" or around.before in _BEFORE_UNIT)
 
 
 def _goes_on(after: str) -> bool:

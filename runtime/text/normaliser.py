@@ -190,9 +190,9 @@ class Normaliser:
         number_follows = following[:1].isdigit()
         between_numbers = number_follows and is_number(self._before.rstrip("%"))
         is_time = ENDS_HALF_DAY.search(self._before) or _CLOCK.fullmatch(self._before)
-        is_to = is_time or (between_numbers and is_range(self._before, following, self._before_that))
-        is_to = (number_follows and is_to) or (self._before in CALENDAR and _EDGES.sub("", following) in CALENDAR)
-        if part in ("-", "–") and is_to:
+        is_amounts = is_time or (between_numbers and is_range(self._before, following, self._before_that))
+        is_dates = self._before in CALENDAR and _EDGES.sub("", following) in CALENDAR
+        if part in ("-", "–") and (is_dates or (number_follows and is_amounts)):
             self._say(["to"], part)
         elif between_numbers and part in _BETWEEN_NUMBERS:
             self._say([_BETWEEN_NUMBERS[part]], part)
