@@ -90,8 +90,8 @@ def main() -> None:
     }
     teacher: list[NDArray[np.float32]] = []
     if find_spec("faster_whisper"):
-        from voicestack.onnx_export.training.evaluate import spoken_by
         from voicestack.onnx_export.training.piper import Piper
+        from voicestack.onnx_export.training.teacher_text import spoken_by
 
         teacher = spoken_by(Piper(), texts)
     for first, run in runs.items():

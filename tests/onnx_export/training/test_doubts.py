@@ -8,6 +8,7 @@ for package in ("torch", "tqdm", "soxr"):
 from voicestack.onnx_export.training import doubts  # noqa: E402
 from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
 from voicestack.runtime import InputError  # noqa: E402
+from voicestack.runtime.listener import Listener  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -32,7 +33,7 @@ def test_faults_put_in_by_hand_are_told(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_voice_without_a_listener_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is written."""
-    monkeypatch.setattr(doubts.Listener, "of", lambda _: None)
+    monkeypatch.setattr(Listener, "of", lambda _: None)
     with pytest.raises(InputError, match="has no listener"):
         doubts.run(WorkFolder(tmp_path))
     assert not (tmp_path / "doubts").exists()
