@@ -229,10 +229,9 @@ def test_nonsense_is_doubted_unless_it_is_too_coarse_to_be_judged(layers: int, d
     utterance.push("The cat sat on the mat, and the mat lay on the floor.")
     utterance.finish()
     found: list[Reason] = []
-    for _ in range(1000):
+    ended = False
+    while not ended:
         (advanced,) = ensemble.step([(utterance, 4)])
         found += [doubt.reason for doubt in advanced.chunk.doubts] if advanced.chunk else []
-        if advanced.advance is Advance.DONE:
-            break
-    assert advanced.advance is Advance.DONE
+        ended = advanced.advance in (Advance.DONE, Advance.FAILED)
     assert (Reason.UNCLEAR in found) is doubted
