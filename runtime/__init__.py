@@ -4,7 +4,7 @@ from .bundle import Bundle
 from .chunk import Chunk, WordTiming
 from .codec import Codec, CodecState
 from .cued_feed import CuedFeed, WordCue
-from .doubt import Doubt, Reason
+from .doubt import Doubt, Reason, Suspicion, Watch
 from .engine import Engine
 from .ensemble import Ensemble
 from .errors import BundleError, CapacityError, InputError, StateError, VoicestackError
@@ -44,9 +44,11 @@ __all__ = [
     "StepResult",
     "Stream",
     "StreamSpec",
+    "Suspicion",
     "Utterance",
     "VoicestackError",
     "WarmUp",
+    "Watch",
     "WordCue",
     "WordTiming",
     "default_voice_path",

@@ -18,10 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from voicestack.runtime import Bundle, Codec, CuedFeed, Engine, InputError, SamplingParams, StreamSpec
-from voicestack.runtime.doubt import STUCK_FRAMES, Suspicion, Watch
+from voicestack.runtime import (
+    Bundle,
+    Codec,
+    CuedFeed,
+    Engine,
+    InputError,
+    SamplingParams,
+    StreamSpec,
+    Suspicion,
+    Watch,
+)
 from voicestack.runtime.listener import FRAME_SAMPLES, Listener
-from voicestack.runtime.text import Mark, TextFrontEnd, Word
+from voicestack.runtime.text import Mark, SentenceEnd, TextEvent, TextFrontEnd, Word
 
 from .evaluate import weights_hash
 from .paths import VOICE, WorkFolder
@@ -30,7 +39,7 @@ from .sampling_sweep import sentences
 DEPTHS = (8, 16)
 _SEED = 5
 _NEAR = 2
-_BABBLE_FRAMES = 20
+_BABBLE_FRAMES, _HANG_FRAMES = 20, 13
 _NOISE = 0.1
 
 Pcm = NDArray[np.float32]
@@ -50,6 +59,11 @@ class Take:
         spans = [slice(onsets[a], onsets[b]) for a, b in pairwise(begins) if b < len(onsets)]
         return [span for span in spans if span.stop - span.start > 2]
 
+    def any_word(self, draws: np.random.Generator) -> slice:
+        """One of them."""
+        words = self.words()
+        return words[draws.integers(len(words))]
+
 
 Fault = Callable[[Take, slice, Take, np.random.Generator], tuple[Take, slice]]
 """What makes something go wrong with a word of a take, given another take: the result, and the frames to be doubted."""
@@ -62,8 +76,9 @@ def run(folder: WorkFolder, *, voice: Path = VOICE) -> dict[str, Any]:
     if listener is None:
         raise InputError(f"{voice} has no listener, so nothing is doubted; run the stage `listener` before `bundle`")
     result: dict[str, Any] = {"voice": bundle.manifest.name, "weights": weights_hash(bundle.manifest), "layers": {}}
+    studio = _Studio(bundle)
     for depth in DEPTHS:
-        takes = [take for take in tqdm(_spoken(bundle, depth), f"doubts, {depth} layers") if take.words()]
+        takes = [take for take in tqdm(studio.spoken(depth), f"doubts, {depth} layers") if take.words()]
         result["layers"][str(depth)] = judged(listener, takes)
     path = folder.stage("doubts") / "doubts.json"
     path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
@@ -81,8 +96,7 @@ def judged(listener: Listener, takes: list[Take]) -> dict[str, Any]:
         doubted += len(untouched)
         words += sum(word is not None for _, word in take.feed.tokens)
         for name, fault in FAULTS.items():
-            word = take.words()[draws.integers(len(take.words()))]
-            spoiled, wrong = fault(take, word, takes[place - 1], draws)
+            spoiled, wrong = fault(take, take.any_word(draws), takes[place - 1], draws)
             doubts = [found for found in _doubts(listener, spoiled) if found not in untouched]
             told[name] += any(_is_near(found, wrong) for found in doubts)
     return {
@@ -101,30 +115,37 @@ def _is_near(found: Suspicion, wrong: slice) -> bool:
     return found.start < wrong.stop + _NEAR and found.end > wrong.start - _NEAR
 
 
-def _spoken(bundle: Bundle, depth: int) -> Iterator[Take]:
-    """The sentences of the stage, as the voice says them with so many layers, those of more than one left out."""
-    engine, lexicon = Engine(bundle, slots=1), bundle.open()
-    codec = Codec(bundle.codec_decoder(), bundle.manifest)
-    for place, text in enumerate(sentences()):
-        front_end = TextFrontEnd(lexicon)
-        events = front_end.push(text) + front_end.finish()
-        marks = [event.mark for event in events if isinstance(event, Mark)]
-        if sum(mark in ".?!" for mark in marks) > 1:
-            continue
-        stream = engine.admit(StreamSpec(SamplingParams(seed=place), depth))
+class _Studio:
+    """Where the voice says the sentences of the stage, so that the cues of each are known."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._manifest, self._lexicon = bundle.manifest, bundle.open()
+        self._engine, self._codec = Engine(bundle, slots=1), Codec(bundle.codec_decoder(), bundle.manifest)
+
+    def spoken(self, depth: int) -> Iterator[Take]:
+        """Each with so many layers; what is more than one sentence is left out."""
+        for place, text in enumerate(sentences()):
+            front_end = TextFrontEnd(self._lexicon)
+            events = front_end.push(text) + front_end.finish()
+            if sum(isinstance(event, SentenceEnd) for event in events) == 1:
+                yield self._take(events, StreamSpec(SamplingParams(seed=place), depth))
+
+    def _take(self, events: list[TextEvent], spec: StreamSpec) -> Take:
+        stream = self._engine.admit(spec)
         for event in events:
             if isinstance(event, Word | Mark):
                 stream.feed.push(event.tokens, event.spelling if isinstance(event, Word) else None)
         stream.feed.finish()
-        codes: list[NDArray[np.int64]] = []
+        made: list[NDArray[np.int64]] = []
         while not stream.done:
-            codes += [result.codes for result in engine.step() if result.codes is not None]
-        engine.release(stream)
-        stacks = np.full((len(codes), bundle.manifest.n_vq), bundle.manifest.null_code, np.int64)
-        stacks[:, :depth] = np.stack(codes)[:, :depth]
-        state = codec.begin()
-        (pcm,) = codec.decode([(state, stacks)])
-        yield Take(stream.feed, np.concatenate([pcm, codec.flush(state)]))
+            made += [result.codes for result in self._engine.step() if result.codes is not None]
+        self._engine.release(stream)
+        codes = np.stack(made)
+        missing = self._manifest.n_vq - codes.shape[1]
+        stacks = np.pad(codes, ((0, 0), (0, missing)), constant_values=self._manifest.null_code)
+        state = self._codec.begin()
+        (pcm,) = self._codec.decode([(state, stacks)])
+        return Take(stream.feed, np.concatenate([pcm, self._codec.flush(state)]))
 
 
 def _samples(frames: slice) -> slice:
@@ -147,8 +168,7 @@ def _noise(take: Take, word: slice, other: Take, draws: np.random.Generator) -> 
 
 
 def _another_word(take: Take, word: slice, other: Take, draws: np.random.Generator) -> tuple[Take, slice]:
-    theirs = other.words()[draws.integers(len(other.words()))]
-    return _with_sound(take, word, other.pcm[_samples(theirs)])
+    return _with_sound(take, word, other.pcm[_samples(other.any_word(draws))])
 
 
 def _cut_out(take: Take, word: slice, other: Take, draws: np.random.Generator) -> tuple[Take, slice]:
@@ -170,8 +190,8 @@ def _ends_early(take: Take, word: slice, other: Take, draws: np.random.Generator
 
 
 def _hangs(take: Take, word: slice, other: Take, draws: np.random.Generator) -> tuple[Take, slice]:
-    """The last frame of the word goes on for longer than any does."""
-    more, end = STUCK_FRAMES + 1, _samples(word).stop
+    """The last frame of the word goes on for a second."""
+    more, end = _HANG_FRAMES, _samples(word).stop
     held = np.tile(take.pcm[end - FRAME_SAMPLES : end], more)
     feed = _feed(take, take.feed.frames + more, more, behind=word.start)
     return Take(feed, np.concatenate([take.pcm[:end], held, take.pcm[end:]])), slice(word.start, word.stop + more)

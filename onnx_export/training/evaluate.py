@@ -215,15 +215,15 @@ class Bench:
 
     def judge_voice(self, sentence: Sentence) -> dict[str, Any]:
         """What is heard of the voice, whether it ended as it should, and how much it sounds like the teacher."""
-        pcm, ending = self._voice_speech(sentence)
-        return self.heard(sentence, pcm) | {"similarity": self.similarity(sentence, pcm)} | ending
+        pcm, chunks = self._voice_speech(sentence)
+        similarity = {"similarity": self.similarity(sentence, pcm)}
+        return self.heard(sentence, pcm) | similarity | self._ending(sentence, pcm, chunks)
 
     def judge_words(self, sentence: Sentence) -> dict[str, Any]:
         """What two recognisers hear of the voice, whether it ended as it should, and what the runtime doubted."""
-        chunks = self._chunks(sentence)
-        pcm = np.concatenate([chunk.pcm for chunk in chunks])
+        pcm, chunks = self._voice_speech(sentence)
         doubts = [[doubt.word, doubt.reason] for chunk in chunks for doubt in chunk.doubts]
-        return self._heard_by_two(sentence, pcm) | self._ending(sentence, chunks, pcm) | {"doubts": doubts}
+        return self._heard_by_two(sentence, pcm) | self._ending(sentence, pcm, chunks) | {"doubts": doubts}
 
     def judge_teacher_words(self, sentence: Sentence) -> dict[str, Any]:
         """What two recognisers hear of the teacher."""
@@ -282,15 +282,11 @@ class Bench:
         said = self._witness.said(pcm, words, doubtful)
         return measured | {"said": [place for word in said for place in places[word]]}
 
-    def _voice_speech(self, sentence: Sentence) -> tuple[Pcm, dict[str, bool]]:
-        chunks = self._chunks(sentence)
-        pcm = np.concatenate([chunk.pcm for chunk in chunks])
-        return pcm, self._ending(sentence, chunks, pcm)
+    def _voice_speech(self, sentence: Sentence) -> tuple[Pcm, list[Chunk]]:
+        chunks = list(self._speaker.speak(sentence.text, sampling=SamplingParams(seed=sentence.index)))
+        return np.concatenate([chunk.pcm for chunk in chunks]), chunks
 
-    def _chunks(self, sentence: Sentence) -> list[Chunk]:
-        return list(self._speaker.speak(sentence.text, sampling=SamplingParams(seed=sentence.index)))
-
-    def _ending(self, sentence: Sentence, chunks: list[Chunk], pcm: Pcm) -> dict[str, bool]:
+    def _ending(self, sentence: Sentence, pcm: Pcm, chunks: list[Chunk]) -> dict[str, bool]:
         """Whether the voice ran away, and whether the runtime had to end it."""
         expected = self.teacher_speech(sentence).size
         return {

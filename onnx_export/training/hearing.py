@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import groupby
+from itertools import accumulate, chain, groupby, pairwise
 
 from voicestack.runtime.text import spoken_form
 
@@ -73,12 +73,10 @@ def places_of(text: str, words: Sequence[SpokenWord]) -> list[range] | None:
 
     A contraction is one word as spoken, and two there.
     """
-    places: list[range] = []
     plain = [_plain(word.text) for word in words]
-    for parts in plain:
-        begin = places[-1].stop if places else 0
-        places.append(range(begin, begin + len(parts)))
-    return places if sum(plain, []) == _plain(text) else None
+    if list(chain.from_iterable(plain)) != _plain(text):
+        return None
+    return [range(begin, end) for begin, end in pairwise(accumulate(map(len, plain), initial=0))]
 
 
 def _plain(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from voicestack.runtime.text.phones import MARKS
 
-from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, symbols_of
+from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, as_int16, symbols_of
 from .teacher_graph import open_with_durations
 
 _FRAME_SAMPLES = 600
@@ -81,7 +81,7 @@ def trimmed(wave: NDArray[np.float32], onsets_s: list[float]) -> Speech:
     loud = np.flatnonzero(np.abs(wave) > _QUIET)
     first = max(0, int((onsets_s[0] - _LEAD_S) * SAMPLE_RATE_HZ))
     last = int(loud[-1]) + int(_TAIL_S * SAMPLE_RATE_HZ) if loud.size else wave.size
-    pcm = (np.clip(wave[first:last], -1, 1) * 32767).astype(np.int16)
+    pcm = as_int16(wave[first:last])
     begin_s, end_s = first / SAMPLE_RATE_HZ, (pcm.size - 1) / SAMPLE_RATE_HZ
     # The mark behind the last word has its frames in the silence that is cut off.
     return Speech(pcm, [round(min(max(0.0, onset - begin_s), end_s), 4) for onset in onsets_s])

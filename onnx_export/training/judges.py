@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from .speech import SAMPLE_RATE_HZ, SpokenWord
+from .speech import SAMPLE_RATE_HZ, SpokenWord, as_int16
 
 _JUDGE_RATE_HZ = 16_000
 _LOOP_TOKENS = 6
@@ -77,7 +77,7 @@ class Witness:
         decoder.add_fsg("text", decoder.create_fsg("text", 0, len(names), arcs))
         decoder.activate_search("text")
         decoder.start_utt()
-        decoder.process_raw((_for_judges(pcm).clip(-1, 1) * 32767).astype(np.int16).tobytes(), False, True)
+        decoder.process_raw(as_int16(_for_judges(pcm)).tobytes(), False, True)
         decoder.end_utt()
         found = {segment.word for segment in decoder.seg() or ()}
         return [place for place in sorted(doubtful) if names[place] in found]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from voicestack.runtime.text.phones import MARKS
 
-from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, symbols_of
+from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, as_int16, symbols_of
 from .teacher_graph import open_with_durations
 
 _TEACHER_RATE_HZ, _HOP_SAMPLES = 22_050, 256
@@ -51,9 +51,7 @@ class Piper:
         wave, durations = self._run(symbols, length_scale)
         edges_s = np.concatenate([[0.0], np.cumsum(durations)]) * _HOP_SAMPLES / _TEACHER_RATE_HZ
         pcm = soxr.resample(wave, _TEACHER_RATE_HZ, SAMPLE_RATE_HZ) * _GAIN
-        return Speech(
-            (np.clip(pcm, -1, 1) * 32767).astype(np.int16), [round(float(edges_s[start]), 4) for start in starts]
-        )
+        return Speech(as_int16(pcm), [round(float(edges_s[start]), 4) for start in starts])
 
     def _symbols(self, words: Sequence[SpokenWord]) -> tuple[list[int], list[int]]:
         symbols, starts = [*self._ids["^"], *self._ids["_"]], []

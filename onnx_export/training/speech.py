@@ -31,6 +31,11 @@ class Speech:
     onsets_s: list[float]
 
 
+def as_int16(pcm: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Sound of float32 [samples], what is beyond -1 and 1 clipped, as int16."""
+    return (np.clip(pcm, -1, 1) * 32767).astype(np.int16)
+
+
 class Teacher(Protocol):
     """A voice that speaks from our own phones and knows when it said each."""
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from .edges import Around
+from .measures import counted
 from .numbers import Words, letters
 from .readings import HALF_DAY, is_number
 from .vocabulary import (
@@ -74,8 +75,7 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
         return Expansion([_BEFORE_UNIT[core]], False)
     amount = _amount_before(around)
     if _is_amount(amount) and (core in UNITS or _is_inch(core, around)) and core not in NOT_AFTER_SPACE:
-        one, many = UNITS.get(core, _INCH)
-        return Expansion((one if amount == "1" else many).split(), is_last or is_capital_next)
+        return Expansion(counted(UNITS.get(core, _INCH), amount), is_last or is_capital_next)
     if lower in BEFORE_NUMBER and has_stop and after[:1].isdigit():
         return Expansion([BEFORE_NUMBER[lower]], False)
     if lower in TITLES or lower in STREETS:
@@ -85,10 +85,8 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
         return Expansion(ABBREVIATIONS[lower].split(), ends)
     if core in DAYS_LIKE_WORDS and has_stop and around.before.lower() != "the" and _goes_on(after):
         return Expansion([DAYS_LIKE_WORDS[core]], False)
-    if core in SHORT_MONTHS and after[:1].isdigit():
-        return Expansion([ABBREVIATIONS[lower]], True)
-    if core in DAYS_WITHOUT_STOP:
-        return Expansion([ABBREVIATIONS[lower]], True)
+    if core in DAYS_WITHOUT_STOP or (core in SHORT_MONTHS and after[:1].isdigit()):
+        return Expansion([CALENDAR[core]], True)
     named = _NAMED_RANGE.fullmatch(core)
     if named is not None and named[1] in CALENDAR and named[3] in CALENDAR:
         to = [] if named[2] == "/" else ["to"]

@@ -29,7 +29,8 @@ _FOLDS = {
 }  # fmt: skip
 _DIGIT_DASH = re.compile(r"(?<=[\d%])–(?=[\d$£€])")
 _HALF_DAY_DASH = re.compile(r"((?:^|\d)[ap]\.?m\.?)[–-](?=\d)", re.I)
-_CALENDAR_DASH = re.compile(rf"\b({'|'.join(CALENDAR)})–(?=(?:{'|'.join(CALENDAR)})\b)")
+_CALENDAR = "|".join(CALENDAR)
+_CALENDAR_DASH = re.compile(rf"\b({_CALENDAR})–(?=(?:{_CALENDAR})\b)")
 _COMPARISON = re.compile(r"^(?!<3$)([<>]=?)(?=[$€£]?\d)")
 _GLUED_DASH = re.compile(r"(?<=\S)–|–(?=\S)|(?<=\w)--+(?=\w)")
 
@@ -103,9 +104,10 @@ def fold(text: str) -> str:
     if "&" in plain and ";" in plain:
         plain = html.unescape(plain).translate(_FOLD_TABLE)
     plain = _COMPARISON.sub(r"\1 ", plain)
-    return _GLUED_DASH.sub(
-        " -- ", _CALENDAR_DASH.sub(r"\1-", _DIGIT_DASH.sub("-", _HALF_DAY_DASH.sub(r"\1 to ", plain)))
-    )
+    plain = _HALF_DAY_DASH.sub(r"\1 to ", plain)
+    if "–" in plain:
+        plain = _CALENDAR_DASH.sub(r"\1-", _DIGIT_DASH.sub("-", plain))
+    return _GLUED_DASH.sub(" -- ", plain)
 
 
 class Atomiser:

@@ -17,6 +17,11 @@ def measure_name(unit: str) -> Words:
     return UNITS[unit][0].split() if unit in UNITS else [unit.lower()]
 
 
+def counted(names: tuple[str, str], amount: str) -> Words:
+    """The name of a unit, singular or plural, behind an amount of it."""
+    return names[not numbers.is_one(amount)].split()
+
+
 def measure(match: re.Match[str], around: Around) -> Words | None:
     """`5km`; None when it is no unit."""
     text, unit = match[1], match[2]
@@ -24,13 +29,13 @@ def measure(match: re.Match[str], around: Around) -> Words | None:
         return None
     if unit == "m" and _HOURS.fullmatch(around.before):
         unit = "min"  # 2h 30m
-    return [*numbers.amount(text), *UNITS[unit][0 if numbers.is_one(text) else 1].split()]
+    return [*numbers.amount(text), *counted(UNITS[unit], text)]
 
 
 def degrees(match: re.Match[str], around: Around) -> Words | None:
     """`72°F`."""
     scale = {"C": ["celsius"], "F": ["fahrenheit"]}.get(match[2].upper(), [])
-    return [*numbers.amount(match[1]), "degree" if numbers.is_one(match[1]) else "degrees", *scale]
+    return [*numbers.amount(match[1]), *counted(UNITS["°"], match[1]), *scale]
 
 
 def by(match: re.Match[str], around: Around) -> Words | None:
@@ -51,8 +56,8 @@ def feet_and_inches(match: re.Match[str], around: Around) -> Words | None:
 def duration(match: re.Match[str], around: Around) -> Words | None:
     """`2h30m`, and `2h30`."""
     minutes = match[2].removeprefix("0") or "0"
-    names = UNITS["h"][not numbers.is_one(match[1])], UNITS["min"][not numbers.is_one(minutes)]
-    return [*numbers.cardinal(match[1]), names[0], *numbers.cardinal(minutes), names[1]]
+    hours = [*numbers.cardinal(match[1]), *counted(UNITS["h"], match[1])]
+    return [*hours, *numbers.cardinal(minutes), *counted(UNITS["min"], minutes)]
 
 
 def part_of_unit(match: re.Match[str], around: Around) -> Words | None:
