@@ -8,7 +8,7 @@ from itertools import accumulate, chain, groupby, pairwise
 from voicestack.runtime.text import spoken_form
 
 from .speech import SpokenWord
-from .word_errors import Pair, align
+from .word_errors import Pair, align, heard_form
 
 _CONTRACTIONS = {
     "can't": "can not", "won't": "will not", "n't": " not", "'re": " are", "'ll": " will", "'ve": " have", "'m": " am",
@@ -49,7 +49,7 @@ def hearing(text: str, heard: str, said: Collection[int] = ()) -> Hearing:
 
     said: places of words that were said after all, as another judge knows: they are wrong and not missing.
     """
-    pairs = align(_plain(text), _plain(heard))
+    pairs = align(_plain(spoken_form(text)), _plain(heard_form(text, heard)))
     spoken = [pair[1] for pair in pairs]
     fates: list[Fate] = []
     repeated: dict[int, int] = {}
@@ -73,14 +73,13 @@ def places_of(text: str, words: Sequence[SpokenWord]) -> list[range] | None:
 
     A contraction is one word as spoken, and two there.
     """
-    plain = [_plain(word.text) for word in words]
-    if list(chain.from_iterable(plain)) != _plain(text):
+    plain = [_plain(spoken_form(word.text)) for word in words]
+    if list(chain.from_iterable(plain)) != _plain(spoken_form(text)):
         return None
     return [range(begin, end) for begin, end in pairwise(accumulate(map(len, plain), initial=0))]
 
 
-def _plain(text: str) -> list[str]:
-    spoken = spoken_form(text)
+def _plain(spoken: str) -> list[str]:
     for short, full in _CONTRACTIONS.items():
         spoken = spoken.replace(short, full)
     return spoken.split()

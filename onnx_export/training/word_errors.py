@@ -1,5 +1,6 @@
 """Word errors between a text and what a recogniser heard, both in their spoken forms."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,6 +11,9 @@ from voicestack.runtime.text import spoken_form
 
 Pair = tuple[str | None, str | None]
 """A word that was meant and the one that was heard for it."""
+
+_NUMBER = re.compile(r"(?<![\d$.,:-])\d[\d-]+\d(?![,.:]?\d)")
+"""A whole number of three digits or more, and what looks like a part of a phone number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,24 @@ def align(meant: Sequence[str], heard: Sequence[str]) -> list[Pair]:
     return pairs[::-1]
 
 
+def heard_form(meant: str, heard: str) -> str:
+    """The spoken form of what was heard; a number is read digit by digit, or as a time, where that is closer to `meant`.
+
+    A recogniser writes "four eight two nine" as 4829 or 48-29 and "four thirty" as 430, which does not tell what was
+    said.
+    """
+    words = spoken_form(meant).split()
+    for number in reversed([*_NUMBER.finditer(heard)]):
+        readings = (number[0], " ".join(re.findall(r"\d", number[0])), f"{number[0][:-2]}:{number[0][-2:]}")
+        wholes = [heard[: number.start()] + reading + heard[number.end() :] for reading in readings]
+        heard = min(wholes, key=lambda whole: _edits(words, spoken_form(whole)))
+    return spoken_form(heard)
+
+
 def word_errors(meant: str, heard: str) -> WordErrors:
     """Edits of an alignment of the spoken forms; the longest runs tell skips and repeats."""
     words = spoken_form(meant).split()
-    runs = [(kind, len(list(run))) for kind, run in groupby(map(_kind, align(words, spoken_form(heard).split())))]
+    runs = [(kind, len(list(run))) for kind, run in groupby(map(_kind, align(words, heard_form(meant, heard).split())))]
     of_kind = {kind: [length for k, length in runs if k == kind] for kind in ("changed", "left out", "added")}
     return WordErrors(
         len(words),
@@ -66,6 +84,10 @@ def word_errors(meant: str, heard: str) -> WordErrors:
         longest_deletion=max(of_kind["left out"], default=0),
         longest_insertion=max(of_kind["added"], default=0),
     )
+
+
+def _edits(words: Sequence[str], heard: str) -> int:
+    return sum(meant != said for meant, said in align(words, heard.split()))
 
 
 def _kind(pair: Pair) -> str:

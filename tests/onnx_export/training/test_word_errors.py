@@ -31,6 +31,34 @@ def test_numbers_are_compared_as_spoken() -> None:
     assert word_errors("It costs $23.50.", "it costs twenty three dollars and fifty cents").edits == 0
 
 
+@pytest.mark.parametrize("heard", ["4829-17", "482917.", "4-8-2-9-1-7", "four eight two nine 1 7", "4829 1 7"])
+def test_digits_written_together_are_digits(heard: str) -> None:
+    """A recogniser may write spelled digits as one number or as a phone number."""
+    assert word_errors("Your code is 4 8 2 9 1 7.", f"Your code is {heard}").edits == 0
+
+
+@pytest.mark.parametrize("heard", ["It's 707 now.", "It's 7:07 now.", "it's seven oh seven now"])
+def test_a_time_written_as_a_number_is_a_time(heard: str) -> None:
+    """A recogniser may leave out the colon of a time."""
+    assert word_errors("It's 7:07 now.", heard).edits == 0
+
+
+@pytest.mark.parametrize(
+    ("meant", "heard", "edits"),
+    [
+        ("Your code is 4 8 2 9.", "Your code is 4,829.", 4),
+        ("Your code is 4 8 2 9.", "Your code is 4828.", 1),
+        ("Your code is 4 8 2 9.", "Your code is 429.", 1),
+        ("It was in 2024.", "It was in 2024.", 0),
+        ("It was in 2024.", "It was in 2034.", 1),
+        ("It costs $482.", "It costs 4 8 2.", 4),
+    ],
+)
+def test_other_numbers_are_no_digits(meant: str, heard: str, edits: int) -> None:
+    """Thousands are no digits, a wrong or missing digit is one error, and digits are not said for a number."""
+    assert word_errors(meant, heard).edits == edits
+
+
 def test_summary_counts_skips_beyond_the_teachers() -> None:
     """A run of missing words is a skip unless the recogniser missed as many of the teacher's."""
     base = {"group": "everyday", "words": 10, "edits": 2, "longest_insertion": 0, "seconds": 1.0}
