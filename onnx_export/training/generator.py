@@ -26,6 +26,7 @@ from .muon import Muon
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
 from .progress import DECAY_SHARE, Checkpoint, LossLog, save_whole, set_learning_rate, trapezoid
+from .voices import recipe_of
 
 HeadKind = Literal["local", "delay"]
 
@@ -77,7 +78,7 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
     stage, recipe = folder.stage(STAGES[head]), _RECIPES[head]
     checkpoint, log, begun = checkpoint_of(folder, head), LossLog(stage), stage / _BEGUN_FILE
     examples = Examples(folder)
-    model, optimisers = _build(recipe, examples.codebooks)
+    model, optimisers = _build(recipe, _config(folder, head), examples.codebooks)
     trail = Trail()
     first, since = _restore(checkpoint, model, optimisers, trail)
     if first >= steps:
@@ -129,7 +130,7 @@ def checkpoint_of(folder: WorkFolder, head: HeadKind) -> Checkpoint:
 
 def load_generator(folder: WorkFolder, head: HeadKind = "local") -> tuple[Generator, dict[str, Any]]:
     """The trained generator of a checkpoint, in evaluation mode, and the rest of the checkpoint."""
-    model = _RECIPES[head].model(GeneratorConfig(head=head), load_analysis(folder)[1].codebooks)
+    model = _RECIPES[head].model(_config(folder, head), load_analysis(folder)[1].codebooks)
     checkpoint = checkpoint_of(folder, head)
     state = checkpoint.load()
     if state is None:
@@ -204,9 +205,15 @@ def _validate(model: Generator, recipe: _Recipe, examples: Examples) -> dict[str
     return costs
 
 
-def _build(recipe: _Recipe, codebooks: Tensor) -> tuple[Generator, dict[str, torch.optim.Optimizer]]:
+def _config(folder: WorkFolder, head: HeadKind) -> GeneratorConfig:
+    return GeneratorConfig(head=head, layers=recipe_of(folder).layers)
+
+
+def _build(
+    recipe: _Recipe, config: GeneratorConfig, codebooks: Tensor
+) -> tuple[Generator, dict[str, torch.optim.Optimizer]]:
     torch.manual_seed(_SEED)
-    model = recipe.model(GeneratorConfig(head=recipe.head), codebooks)
+    model = recipe.model(config, codebooks)
     matrices: list[Tensor] = []
     stacks: list[Tensor] = []
     others: list[Tensor] = []

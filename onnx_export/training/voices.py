@@ -6,6 +6,7 @@ All of them are made of the same text and lexicon, sample alike, and come under 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voicestack.onnx_export.specs import GeneratorConfig
 from voicestack.runtime.errors import InputError
 from voicestack.runtime.manifest import SamplingDefaults, TemperatureBand
 
@@ -33,7 +34,8 @@ class VoiceRecipe:
     """A voice and its sources, in the words of its manifest and its model card.
 
     speaker: who it sounds like, as the beginning of a sentence. speak: loads the teacher. hours: how much it is to
-    say. begins_with: the voice whose kept weights it begins with, if any; then less of everything is needed.
+    say. layers: of its generator's backbone. begins_with: the voice whose kept weights it begins with, if any; then
+    less of everything is needed.
     first_shard: the number of its first shard, which says what is spoken.
     """
 
@@ -45,6 +47,7 @@ class VoiceRecipe:
     analysis_steps: int
     synthesis_steps: int
     generator_steps: int
+    layers: int = GeneratorConfig().layers
     first_shard: int = 0
     begins_with: str | None = None
 

@@ -58,7 +58,7 @@ def align(meant: Sequence[str], heard: Sequence[str]) -> list[Pair]:
 
 
 def heard_form(meant: str, heard: str) -> str:
-    """The spoken form of what was heard; a number is read digit by digit, or as a time, where that is closer to `meant`.
+    """The spoken form of what was heard; a number is read digit by digit, or as a time, if that is closer to `meant`.
 
     A recogniser writes "four eight two nine" as 4829 or 48-29 and "four thirty" as 430, which does not tell what was
     said.

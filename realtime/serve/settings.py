@@ -17,7 +17,9 @@ BAD_INPUT = 2
 PROG = "voicestack serve"
 PORT = 8765
 _EVERYWHERE = ("0.0.0.0", "::")
-ICE_SCHEMES = ("stun", "stuns", "turn", "turns")
+_PLACE = r"[^?:@\s]+(?::(?P<port>[0-9]{1,5}))?"
+_STUN = re.compile(rf"stuns?:{_PLACE}")
+_TURN = re.compile(rf"turns?:(?:[^:@\s]+:\S*@)?{_PLACE}(?:\?transport=(?:udp|tcp))?")
 _PASSWORD = re.compile(r"(?<=[:/])([^:/@]*):.*@", re.DOTALL)
 """A user, and the password behind it, in a URL with or without slashes."""
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
@@ -234,8 +236,8 @@ def _prefix(text: str) -> str:
 
 
 def _ice(text: str) -> str:
-    scheme, colon, rest = text.partition(":")
-    if scheme not in ICE_SCHEMES or not colon or not rest:
+    found = _STUN.fullmatch(text) or _TURN.fullmatch(text)
+    if not found or not 0 < int(found["port"] or 1) <= 65535:
         raise argparse.ArgumentTypeError("must look like stun:host:port or turn:user:password@host:port")
     return text
 

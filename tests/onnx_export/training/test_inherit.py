@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ torch = pytest.importorskip("torch")
 from voicestack.onnx_export.specs import GeneratorConfig  # noqa: E402
 from voicestack.onnx_export.training.codec import load_analysis  # noqa: E402
 from voicestack.onnx_export.training.generator_model import LocalGenerator  # noqa: E402
-from voicestack.onnx_export.training.inherit import inherited, take_over  # noqa: E402
+from voicestack.onnx_export.training.inherit import deepened, inherited, take_over  # noqa: E402
 from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
 from voicestack.runtime.errors import InputError  # noqa: E402
 
@@ -32,6 +33,22 @@ def test_a_voice_takes_over_all_but_what_its_own_codec_says() -> None:
     assert torch.equal(ours.codebooks, codebooks)
     assert torch.equal(ours.layer_scale, scale)
     assert not ours.local_bias.any()
+
+
+@pytest.mark.parametrize("layers", [3, 4, 5, 6])
+def test_a_deeper_voice_begins_with_what_it_was(layers: int) -> None:
+    """Layers are added between those there were, and change nothing until they have learned."""
+    draw = torch.Generator().manual_seed(0)
+    books = torch.randn(32, 1024, 4, generator=draw)
+    shallow, deep = (LocalGenerator(replace(TINY, layers=depth), books) for depth in (3, layers))
+    for parameter in shallow.layers.parameters():
+        parameter.data.normal_(generator=draw)
+    deep.load_state_dict(deepened(shallow.state_dict(), layers))
+    text = torch.zeros(1, 5, 9, dtype=torch.int64)
+    codes = torch.randint(1024, (1, 5, 32), generator=draw)
+    assert torch.equal(deep.backbone(text, codes), shallow.backbone(text, codes))
+    deep.backbone(text, codes).square().mean().backward()
+    assert all(layer.down.weight.grad is not None and layer.down.weight.grad.any() for layer in deep.layers)
 
 
 def test_only_a_voice_that_begins_with_another_inherits(tmp_path: Path) -> None:
