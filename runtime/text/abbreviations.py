@@ -23,6 +23,9 @@ from .vocabulary import (
     ROMAN,
     SENTENCE_OPENERS,
     SHORT_MONTHS,
+    STATES,
+    STATES_BEFORE_ZIP,
+    STATES_LIKE_WORDS,
     STREETS,
     TITLES,
     UNITS,
@@ -34,6 +37,7 @@ _AMOUNTS = re.compile(r"\d[\d.,]*[-x×]\d[\d.,]*")
 """Two numbers before one unit: `3-5 km`, `10x12 ft`."""
 _NAMED_RANGE = re.compile(r"([A-Z][a-z]+)([-/])([A-Z][a-z]+)")
 _NUMBERED_STREET = re.compile(r"\d+(?:st|nd|rd|th)")
+_ZIP = re.compile(r"\d{5}(?:-\d{4})?")
 _INCH = ("inch", "inches")
 _BEFORE_UNIT = {"sq": "square", "cu": "cubic", "fl": "fluid"}
 _TITLES_WITHOUT_STOP = frozenset("mr mrs ms dr st mt".split())
@@ -53,7 +57,7 @@ def waits_for_next(text: str) -> bool:
     """Whether what is said for this abbreviation, or its full stop, depends on the atom after it."""
     match = _WITH_STOP.fullmatch(text)
     if match is None:
-        return text in ("Dr", "St", "Mt") or text in SHORT_MONTHS
+        return text in ("Dr", "St", "Mt") or text in SHORT_MONTHS or text in (*STATES_LIKE_WORDS, *STATES_BEFORE_ZIP)
     core = match[1]
     return (
         len(core) == 1
@@ -93,6 +97,8 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
         return Expansion([CALENDAR[named[1]], *to, CALENDAR[named[3]]], True)
     if core in DAYS_LIKE_WORDS and around.before in CALENDAR:
         return Expansion([DAYS_LIKE_WORDS[core]], True)
+    if core in STATES and around.city and _is_state(core, after, has_stop):
+        return Expansion(STATES[core].split(), True)
     if lower in DOTLESS:
         return Expansion(DOTLESS[lower].split(), True)
     joined = _DOTTED_JOINED.fullmatch(core)
@@ -108,6 +114,13 @@ def expand(core: str, around: Around, *, has_stop: bool) -> Expansion | None:
     if core in ROMAN and around.before[:1].isupper():
         return Expansion([ROMAN[core]], True)
     return None
+
+
+def _is_state(core: str, after: str, has_stop: bool) -> bool:
+    """Whether two capitals behind a city are its state; a full stop, a comma or the end leaves nothing after them."""
+    if core in STATES_BEFORE_ZIP or (core in STATES_LIKE_WORDS and after and not has_stop):
+        return _ZIP.fullmatch(after) is not None
+    return True
 
 
 def _is_amount(text: str) -> bool:

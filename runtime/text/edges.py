@@ -14,12 +14,16 @@ _SIGN_OF_NUMBER = re.compile(r"(?<![-.])(?:-\.?|\.)$")
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """The spellings beside an atom, without punctuation; empty at a pause, at a line break and where none is needed."""
+    """The spellings beside an atom, without punctuation; empty at a pause, at a line break and where none is needed.
+
+    city: the capitalised word before the comma that stands before the atom.
+    """
 
     before: str = ""
     before_that: str = ""
     after: str = ""
     after_raw: str = ""
+    city: str = ""
 
 
 def written(source: str) -> str:

@@ -36,8 +36,8 @@ class Normaliser:
     """Incremental normaliser; `known` holds the lower-case words whose capitals are not spelled as letters."""
 
     __slots__ = (
-        *("_atoms", "_before", "_before_that", "_in_code", "_in_item", "_out", "_owed", "_pause_due", "_queue"),
-        *("_reading_web", "_shouting", "_speller", "_words"),
+        *("_atoms", "_before", "_before_that", "_city", "_in_code", "_in_item", "_out", "_owed", "_pause_due"),
+        *("_queue", "_reading_web", "_shouting", "_speller", "_words"),
     )
 
     def __init__(self, known: Container[str] | None = None) -> None:
@@ -59,6 +59,7 @@ class Normaliser:
         self._pause_due = False  # a comma, given out only when a word follows
         self._shouting = 0  # so many words up to here were in capitals
         self._before = self._before_that = ""
+        self._city = ""  # the capitalised word before a comma that was the last to come
 
     def push(self, text: str) -> list[Item]:
         """Items that the text so far determines."""
@@ -143,7 +144,7 @@ class Normaliser:
                 self._read_part(part, atom.source if part == atom.text else part, following)
 
     def _read_part(self, part: str, source: str, following: str) -> None:
-        around = Around(self._before, self._before_that, _EDGES.sub("", following), following)
+        around = Around(self._before, self._before_that, _EDGES.sub("", following), following, self._city)
         words = read_number(part, around) if part[0] == "(" and part[-1] == ")" else None
         start, stop = (0, len(part)) if words or part.lower() in DOTLESS else core_span(part)
         core, after = part[start:stop], part[stop:]
@@ -206,7 +207,7 @@ class Normaliser:
             self._mark(part)
 
     def _remember(self, core: str, *, said_as_word: bool = False) -> None:
-        self._before_that, self._before = self._before, core
+        self._before_that, self._before, self._city = self._before, core, ""
         if said_as_word and core.isupper() and len(core) > 1 and not self._speller.is_acronym(core):
             self._shouting += 1
         elif core != "I" and core != "A":
@@ -233,6 +234,7 @@ class Normaliser:
             self._pause_due = True
             # One word in capitals before a comma is a name, more are shouting.
             self._shouting = int(self._shouting > 1)
+            self._city = self._before if "," in signs and self._before.isalpha() and self._before.istitle() else ""
             # What a colon stands behind is still known: `PIN: 1234`.
             self._before_that, self._before = (self._before, ":") if ":" in signs else ("", "")
 

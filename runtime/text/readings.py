@@ -107,6 +107,10 @@ def _phone(match: re.Match[str], around: Around) -> Words | None:
     return numbers.phone(match[0])
 
 
+def _zip(match: re.Match[str], around: Around) -> Words | None:
+    return numbers.phone(match[0]) if len(around.before) == 2 and around.before.isupper() else None
+
+
 def _area_code(match: re.Match[str], around: Around) -> Words | None:
     follows = re.match(r"\d{3}[-.]?\d{4}\b", around.after_raw)
     return [*numbers.digit_by_digit(match[1]), ","] if follows else None
@@ -244,6 +248,7 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
             _money,
         ),
         (rf"({_NUMBER}|{_DECIMAL_COMMA})({_SIGNS_OF_MONEY}|¢|USD|EUR|GBP)", _money_after),
+        (r"\d{5}-\d{4}", _zip),
         (r"(?:\+?\d{1,3}[-.])?(?:\(?\d{3}\)?[-.]?)?\d{3}[-.]\d{4}", _phone),
         (r"(\d{4})-(\d\d?)-(\d\d?)", _iso_date),
         (r"\d+(?:-\d+){2,}|\+\d+", _phone),

@@ -137,6 +137,26 @@ CALENDAR = {
 }
 """Days and months, abbreviated or not; a dash between two of them means `to`."""
 
+STATES = {
+    "AL": "alabama", "AK": "alaska", "AZ": "arizona", "AR": "arkansas", "CA": "california", "CO": "colorado",
+    "CT": "connecticut", "DE": "delaware", "FL": "florida", "GA": "georgia", "HI": "hawaii", "ID": "idaho",
+    "IL": "illinois", "IN": "indiana", "IA": "iowa", "KS": "kansas", "KY": "kentucky", "LA": "louisiana",
+    "ME": "maine", "MD": "maryland", "MA": "massachusetts", "MI": "michigan", "MN": "minnesota",
+    "MS": "mississippi", "MO": "missouri", "MT": "montana", "NE": "nebraska", "NV": "nevada",
+    "NH": "new hampshire", "NJ": "new jersey", "NM": "new mexico", "NY": "new york", "NC": "north carolina",
+    "ND": "north dakota", "OH": "ohio", "OK": "oklahoma", "OR": "oregon", "PA": "pennsylvania",
+    "RI": "rhode island", "SC": "south carolina", "SD": "south dakota", "TN": "tennessee", "TX": "texas",
+    "UT": "utah", "VT": "vermont", "VA": "virginia", "WA": "washington", "WV": "west virginia",
+    "WI": "wisconsin", "WY": "wyoming",
+}  # fmt: skip
+"""What stands behind a city and a comma: `Springfield, IL 62704`."""
+
+STATES_LIKE_WORDS = frozenset("HI IN ME OH OR".split())
+"""States only before a zip code or a mark: `Portland, OR.`, but `by Monday, OR else`."""
+
+STATES_BEFORE_ZIP = frozenset("LA MD OK".split())
+"""States only before a zip code: `Jane Hill, MD, is in.`, `Thanks, OK.`"""
+
 SYMBOLS = {
     "&": "and",
     "@": "at",
