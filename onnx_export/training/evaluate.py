@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -25,13 +24,13 @@ from voicestack.runtime.manifest import Manifest
 from voicestack.runtime.names import WEIGHTS_FILE
 from voicestack.runtime.text import Lexicon
 
-from .codec import analyse, finished_decoder, load_analysis
-from .codec_model import CodecDecoder
+from .codec import finished_decoder
 from .data import held_out
 from .hearing import hearing, places_of
 from .judges import Recogniser, SpeakerJudge, Witness
 from .lines import append_line, read_lines
 from .paths import LEXICON, VOICE, WorkFolder, whole_file
+from .resynthesis import Resynthesis
 from .speech import SAMPLE_RATE_HZ, Teacher
 from .summary import draw, summarise
 from .teacher_text import teacher_words
@@ -123,28 +122,6 @@ class Results:
         self._records[system, sentence.group, sentence.index] = record
         append_line(self._path, record)
         return record
-
-
-class Resynthesis:
-    """Sound through the codec and back, by the analysis of a work folder and the decoder of one checkpoint."""
-
-    def __init__(self, folder: WorkFolder, decoder: Path) -> None:
-        self._encoder, self._quantiser = load_analysis(folder)
-        files = (folder.stage("codec") / "analysis.pt", decoder)
-        self.key = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-        """What tells one set of weights from another."""
-        self._decoder = CodecDecoder(self._encoder.config)
-        self._decoder.load_state_dict(torch.load(decoder, weights_only=True)["decoder"])
-        self._decoder.eval()
-        self._late = self._encoder.config.n_fft - self._encoder.config.hop
-
-    @torch.no_grad()
-    def __call__(self, pcm: Pcm, depth: int) -> Pcm:
-        """Of pcm float32 [samples] at 24 kHz, the sound of its first `depth` layers: as long, and not late."""
-        codes = analyse(self._encoder, self._quantiser, np.pad(pcm, (0, self._late)))
-        latent = self._quantiser.vectors(codes)[:, :depth].sum(1)
-        made: Pcm = self._decoder(latent[None])[0, self._late : self._late + pcm.size].numpy()
-        return made
 
 
 class Bench:

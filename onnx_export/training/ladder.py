@@ -21,9 +21,10 @@ from voicestack.runtime.errors import InputError
 
 from .codec import SpectralLoss, finished_decoder
 from .data import held_out
-from .evaluate import Bench, Job, Results, Resynthesis, Sentence
+from .evaluate import Bench, Job, Results, Sentence
 from .judges import fidelity
 from .paths import WorkFolder
+from .resynthesis import Resynthesis
 from .summary import Record, word_error_rate
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)

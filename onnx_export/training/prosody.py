@@ -20,7 +20,7 @@ from voicestack.runtime import Bundle, SamplingParams, Speaker
 from voicestack.runtime.text import Lexicon
 
 from .codec import finished_decoder
-from .evaluate import Resynthesis, voice_key, weights_hash
+from .evaluate import voice_key, weights_hash
 from .lines import append_line, read_lines
 from .melody import (
     Melody,
@@ -39,6 +39,7 @@ from .melody import (
 from .paths import LEXICON, VOICE, WorkFolder
 from .prosody_summary import SYSTEMS, Record, draw, summarise, table
 from .prosody_text import Line, lines
+from .resynthesis import Resynthesis
 from .serialise import FRAME_S
 from .teacher_text import teacher_words
 from .voices import recipe_of

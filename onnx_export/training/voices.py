@@ -35,8 +35,7 @@ class VoiceRecipe:
 
     speaker: who it sounds like, as the beginning of a sentence. speak: loads the teacher. hours: how much it is to
     say. layers: of its generator's backbone. begins_with: the voice whose kept weights it begins with, if any; then
-    less of everything is needed.
-    first_shard: the number of its first shard, which says what is spoken.
+    less of everything is needed. first_shard: the number of its first shard, which says what is spoken.
     """
 
     name: str
@@ -84,10 +83,11 @@ _RECIPES = (
         "Kokoro-82M by hexgrad (Apache-2.0), speaker af_heart; Kokoro's authors name public domain audio, audio under "
         "Apache and MIT licences, and synthetic audio of large providers as its data",
         speak=_heart,
-        hours=93.0,
+        hours=161.0,
         analysis_steps=1200,
         synthesis_steps=3300,
-        generator_steps=4100,
+        generator_steps=5300,
+        layers=12,
         first_shard=1000,
         begins_with=FIRST_VOICE,
     ),
