@@ -110,7 +110,7 @@ def test_a_leg_on_kept_weights_ends_with_a_mean_and_the_next_begins_there(
         validation=lambda: unseen, known=lambda: unseen, refresh=lambda: None, facts=dict,
     )  # fmt: skip
     monkeypatch.setattr(generator, "Examples", lambda folder: examples)
-    monkeypatch.setattr(generator, "GeneratorConfig", lambda head: CONFIG)
+    monkeypatch.setattr(generator, "GeneratorConfig", lambda **_: CONFIG)
     monkeypatch.setattr(generator, "fuse", lambda modules: None)
     ended: list[Trail] = []
     end_leg = generator._end_leg
