@@ -51,7 +51,8 @@ def take_over(model: Generator, weights: dict[str, torch.Tensor]) -> None:
 def deepened(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
     """The same generator with `layers` layers in its backbone, copies that add nothing standing between those it had.
 
-    What it computes stays as it was (Wu et al. 2024, "LLaMA Pro: Progressive LLaMA with Block Expansion", section 3.2).
+    What it computes stays as it was, unless it is to have fewer than it had (Wu et al. 2024, "LLaMA Pro: Progressive
+    LLaMA with Block Expansion", section 3.2).
     """
     parts: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in weights.items():
