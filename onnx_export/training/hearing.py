@@ -49,7 +49,8 @@ def hearing(text: str, heard: str, said: Collection[int] = ()) -> Hearing:
 
     said: places of words that were said after all, as another judge knows: they are wrong and not missing.
     """
-    pairs = align(_plain(spoken_form(text)), _plain(heard_form(text, heard)))
+    meant = spoken_form(text)
+    pairs = align(_plain(meant), _plain(heard_form(meant.split(), heard)))
     spoken = [pair[1] for pair in pairs]
     fates: list[Fate] = []
     repeated: dict[int, int] = {}

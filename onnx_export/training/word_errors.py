@@ -57,13 +57,12 @@ def align(meant: Sequence[str], heard: Sequence[str]) -> list[Pair]:
     return pairs[::-1]
 
 
-def heard_form(meant: str, heard: str) -> str:
-    """The spoken form of what was heard; a number is read digit by digit, or as a time, if that is closer to `meant`.
+def heard_form(words: Sequence[str], heard: str) -> str:
+    """The spoken form of what was heard; a number is read digit by digit, or as a time, if that is closer to `words`.
 
     A recogniser writes "four eight two nine" as 4829 or 48-29 and "four thirty" as 430, which does not tell what was
     said.
     """
-    words = spoken_form(meant).split()
     for number in reversed([*_NUMBER.finditer(heard)]):
         readings = (number[0], " ".join(re.findall(r"\d", number[0])), f"{number[0][:-2]}:{number[0][-2:]}")
         wholes = [heard[: number.start()] + reading + heard[number.end() :] for reading in readings]
@@ -74,7 +73,7 @@ def heard_form(meant: str, heard: str) -> str:
 def word_errors(meant: str, heard: str) -> WordErrors:
     """Edits of an alignment of the spoken forms; the longest runs tell skips and repeats."""
     words = spoken_form(meant).split()
-    runs = [(kind, len(list(run))) for kind, run in groupby(map(_kind, align(words, heard_form(meant, heard).split())))]
+    runs = [(kind, len(list(run))) for kind, run in groupby(map(_kind, align(words, heard_form(words, heard).split())))]
     of_kind = {kind: [length for k, length in runs if k == kind] for kind in ("changed", "left out", "added")}
     return WordErrors(
         len(words),

@@ -108,7 +108,12 @@ def _phone(match: re.Match[str], around: Around) -> Words | None:
 
 
 def _zip(match: re.Match[str], around: Around) -> Words | None:
-    return numbers.phone(match[0]) if len(around.before) == 2 and around.before.isupper() else None
+    return numbers.phone(match[0]) if _is_state(around.before) else None
+
+
+def _is_state(before: str) -> bool:
+    """Whether a zip code may stand behind it: `IL`."""
+    return len(before) == 2 and before.isupper()
 
 
 def _area_code(match: re.Match[str], around: Around) -> Words | None:
@@ -209,8 +214,8 @@ def _whole(match: re.Match[str], around: Around) -> Words | None:
     is_dialled = before.lower() in _CALL_COMES and not _is_plural(after)
     if (len(digits) >= 4 and context & _CODE_COMES) or (len(digits) >= 3 and is_dialled):
         return numbers.digit_by_digit(digits)
-    if len(digits) == 5 and len(before) == 2 and before.isupper():
-        return numbers.digit_by_digit(digits)  # IL 62704
+    if len(digits) == 5 and _is_state(before):
+        return numbers.digit_by_digit(digits)
     if before in _MONTHS and 1 <= int(digits) <= 31:
         return numbers.ordinal(digits)
     if after in _MONTHS and 1 <= int(digits) <= 31 and not (after == "May" and before.lower() == ""):
