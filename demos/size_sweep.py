@@ -114,6 +114,7 @@ def write(folder: Path, config: GeneratorConfig) -> int:
         name="random",
         sampling=shipped.manifest.sampling,
         frames_per_token=1.7,
+        tail_frames=7.5,
         frames_slack=25.0,
         licence="none",
         provenance={},

@@ -40,6 +40,7 @@ class VoiceFacts:
     name: str
     sampling: SamplingDefaults
     frames_per_token: float
+    tail_frames: float
     frames_slack: float
     licence: str
     provenance: dict[str, Any]
@@ -139,6 +140,7 @@ def _manifest(
             primer_tokens=names.PRIMER_TOKENS,
             control_max=names.CONTROL_MAX,
             frames_per_token=facts.frames_per_token,
+            tail_frames=facts.tail_frames,
             frames_slack=facts.frames_slack,
         ),
         sampling=facts.sampling,

@@ -46,8 +46,6 @@ _STEERING = 30.0
 Measured on 20 sentences at 0.9, 1 and 1.15 times the teacher's length: with 0 / 16 / 30 / 60 a mean error of
 8 / 3 / 1.6 / 0.8 %; with 30 as many words were misheard as with 0.
 """
-_TAIL_FRAMES = 7.5
-"""The frames between the cue of the last token and the end, at the usual rate."""
 
 
 @dataclass(slots=True)
@@ -56,12 +54,13 @@ class CuedFeed:
 
     `frames` counts the spoken ones; `words` are those whose onset is known, which may be yet to come. `tokens` are all
     that came, each with its word where one begins, the end among them; `onsets` the frames in which those taken so far
-    begin. A feed that has a target length, all its text, and is told the usual `frames_per_token` steers towards that
-    length.
+    begin. A feed that has a target length, all its text, and is told the usual `frames_per_token` and the
+    `tail_frames` behind the cue of the end steers towards that length.
     """
 
     target_frames: int | None = None
     frames_per_token: float = 0.0
+    tail_frames: float = 0.0
     frames: int = 0
     words: list[WordCue] = field(default_factory=list)
     tokens: list[tuple[Token, str | None]] = field(default_factory=list)
@@ -123,7 +122,7 @@ class CuedFeed:
             return _BEFORE_END
         # The model is told the frames left, but of the text it sees the next half second only: whether it is late is
         # known here alone.
-        wanted = self._waiting * self.frames_per_token + _TAIL_FRAMES
+        wanted = self._waiting * self.frames_per_token + self.tail_frames
         bias = _BEFORE_END.copy()
         bias[NEXT] = _STEERING * math.log(wanted / max(self.target_frames - self.frames, 1))
         return bias

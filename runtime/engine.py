@@ -72,7 +72,7 @@ class Engine:
         stream = Stream(
             spec=spec,
             depth=depth,
-            feed=CuedFeed(spec.target_frames, manifest.text.frames_per_token),
+            feed=CuedFeed(spec.target_frames, manifest.text.frames_per_token, manifest.text.tail_frames),
             draws=np.random.Generator(np.random.PCG64(spec.sampling.seed)),
             settings=settings,
             stack=np.full(manifest.n_vq, manifest.null_code, np.int64),

@@ -50,7 +50,8 @@ class CodecSpec:
 class TextSpec:
     """The text side of the cued feed: unit inventory by id, lexicon file, and the feed's constants.
 
-    `frames_per_token` is the mean length of one text token in speech and `frames_slack` what a runaway guard adds.
+    `frames_per_token` is the mean length of one text token in speech, `tail_frames` the mean time from the cue of the
+    end to the end itself, and `frames_slack` what a runaway guard adds.
     """
 
     units: tuple[str, ...]
@@ -59,6 +60,7 @@ class TextSpec:
     primer_tokens: int
     control_max: int
     frames_per_token: float
+    tail_frames: float
     frames_slack: float
 
 

@@ -37,6 +37,7 @@ def _sizes(manifest: "Manifest") -> Iterator[Rule]:
         "sample_rate_hz": manifest.sample_rate_hz,
         **{f"backbone.{name}": value for name, value in dataclasses.asdict(manifest.backbone).items()},
         "text.frames_per_token": manifest.text.frames_per_token,
+        "text.tail_frames": manifest.text.tail_frames,
         "sampling.top_k": sampling.top_k,
         "sampling.channel_temperature": sampling.channel_temperature,
     }

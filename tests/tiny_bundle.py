@@ -38,6 +38,7 @@ TINY_FACTS = VoiceFacts(
         repetition_penalty=1.1,
     ),
     frames_per_token=1.8,
+    tail_frames=7.5,
     frames_slack=25.0,
     licence="Apache-2.0",
     provenance={"weights": "random"},

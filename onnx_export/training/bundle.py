@@ -56,6 +56,7 @@ def make(
         name=name,
         sampling=SAMPLING,
         frames_per_token=state["data"]["frames_per_token"],
+        tail_frames=state["data"]["tail_frames"],
         frames_slack=25.0,
         licence=LICENCE,
         provenance=_provenance(recipe, generator, state, codec_state),

@@ -13,7 +13,7 @@ from .audio import VALIDATION_SHARDS, require_shards
 from .codec import analyse, load_analysis
 from .data import Utterance, read_shard
 from .paths import WorkFolder, whole_file
-from .serialise import FRAME_S, Rows, serialise, timed_tokens
+from .serialise import FRAME_S, Rows, end_cue, serialise, timed_tokens
 
 _VALIDATION_UTTERANCES = 48
 _WHOLE_SHARDS, _POOL_SHARDS = 4, 12
@@ -53,9 +53,10 @@ class Examples:
         return self._quantiser.codebooks
 
     def facts(self) -> dict[str, float]:
-        """How many hours of speech these are, and the frames a text token lasts at the usual rate, for the bundle.
+        """How many hours of speech these are, and what lasts how many frames at the usual rate, for the bundle.
 
-        A mark counts as a token, a word as half its phones, the end as one.
+        That is a text token, where a mark counts as one, a word as half its phones, the end as one; and the tail, from
+        the cue of the end to the end.
         """
         examples = [example for shard in self._shards.values() for example in shard]
         usual = [example for example in examples if example.length_scale == 1.0]
@@ -63,6 +64,7 @@ class Examples:
         return {
             "hours": round(_frames(examples) * FRAME_S / 3600, 2),
             "frames_per_token": round(_frames(usual) / (tokens + len(usual)), 3),
+            "tail_frames": round(sum(len(e.codes) - end_cue(e.words, e.onsets_s) for e in usual) / len(usual), 3),
         }
 
     def refresh(self) -> None:

@@ -57,6 +57,18 @@ def timed_tokens(
     return tokens, starts_s
 
 
+def end_cue(words: list[tuple[str, tuple[str, ...], str]], onsets_s: list[float]) -> int:
+    """The frame that cues the end: one behind the last token's, unless tokens crowd before it."""
+    _, phones, mark = words[-1]
+    last_pair = len(onsets_s) - len(phones) + (len(phones) - 1) // 2 * 2
+    return max(_cue(onsets_s[-1 if mark else last_pair]), 0) + 1
+
+
+def _cue(start_s: float) -> int:
+    """The frame that cues a token which begins to sound at `start_s`; below 1 where it stands in the prefix."""
+    return int(start_s / FRAME_S) - LOOKAHEAD_FRAMES
+
+
 def serialise(
     tokens: list[Token], starts_s: list[float], codes: NDArray[np.int64], *, with_length: bool, flush: int = 0
 ) -> Rows:
@@ -75,7 +87,7 @@ def serialise(
         clock.cue(token, primer_onset(place))
     cue = 0
     for token, start_s in zip(tokens[prefix - 1 :], starts_s[prefix - 1 :], strict=True):
-        cue = max(cue + 1, int(start_s / FRAME_S) - LOOKAHEAD_FRAMES)
+        cue = max(cue + 1, _cue(start_s))
         if cue > frames:  # More text than frames: what is left was never heard.
             break
         text_ids[prefix - 1 + cue, :2] = token

@@ -208,17 +208,17 @@ def test_rows_do_not_depend_on_when_text_arrives(
 def test_a_feed_that_is_late_for_its_length_leans_towards_the_next_token() -> None:
     """And towards holding when it is early; not at all on time, without a length, or when text is still to come."""
     tokens = [A, B, C, D, E, A, B]
-    for target, sign in ((12, 1), (60, -1), (18, 0)):
+    for target, tail, sign in ((12, 8.0, 1), (60, 8.0, -1), (18, 8.0, 0), (18, 5.0, -1), (18, 11.0, 1)):
         # Behind the prefix four tokens and the end are left: 10 frames at two a token, and the tail.
-        feed = CuedFeed(target, 2.0)
+        feed = CuedFeed(target, 2.0, tail)
         feed.push(tokens)
         assert feed.channel_bias.tolist() == [0, 0, MASKED]
         feed.finish()
         feed.rows()
         bias = feed.channel_bias.tolist()
         assert (bias[HOLD], bias[END]) == (0, MASKED)
-        assert (abs(bias[NEXT]) < 1) if sign == 0 else (bias[NEXT] * sign > 1)
-    feed = CuedFeed(None, 2.0)
+        assert (bias[NEXT] == 0) if sign == 0 else (bias[NEXT] * sign > 1)
+    feed = CuedFeed(None, 2.0, 8.0)
     feed.push(tokens)
     feed.finish()
     assert feed.channel_bias.tolist() == [0, 0, MASKED]

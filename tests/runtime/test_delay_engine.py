@@ -46,7 +46,7 @@ def plain(bundle: Bundle, seed: int, depth: int, target: int | None) -> list[lis
     """What a delay voice says, written down frame by frame and layer by layer: stacks [frames, n_vq]."""
     settings = head_settings(SamplingParams(seed=seed), bundle.manifest.sampling, depth)
     draws, model = np.random.Generator(np.random.PCG64(seed)), ModelStream()
-    feed = CuedFeed(target, bundle.manifest.text.frames_per_token)
+    feed = CuedFeed(target, bundle.manifest.text.frames_per_token, bundle.manifest.text.tail_frames)
     feed.push(LONG)
     feed.finish()
     said: dict[tuple[int, int], int] = {}

@@ -44,6 +44,14 @@ def test_the_first_shard_is_never_trained_on() -> None:
     assert {len(example.codes) for example in examples.known()} == {20}
 
 
+def test_what_a_bundle_says_of_its_lengths_is_that_of_the_usual_rate() -> None:
+    """Hours are those of all speech; how long a token and a tail last is of what was said at the usual rate."""
+    examples = object.__new__(Examples)
+    examples._shards = {"0": [utterance(".", 10), utterance(".", 14), utterance(".", 450, 1.4)]}
+    # One token of phones, a mark, the end; the mark sounds in frame 2, and so all is cued before frame 1.
+    assert examples.facts() == {"hours": 0.01, "frames_per_token": 4.0, "tail_frames": 11.0}
+
+
 def of_codec(folder: Path, codebook: float = 1) -> Any:
     """Examples of a codec whose codebooks are all of one number; nothing is read yet."""
     examples = object.__new__(Examples)

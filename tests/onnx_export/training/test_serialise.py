@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicestack.onnx_export.training.serialise import FRAME_S, serialise, timed_tokens
+from voicestack.onnx_export.training.serialise import FRAME_S, end_cue, serialise, timed_tokens
 from voicestack.runtime.cue_clock import COLUMN_ROWS
 from voicestack.runtime.cued_feed import CuedFeed
 from voicestack.runtime.names import END, LOOKAHEAD_FRAMES, PRIMER_TOKENS
@@ -56,6 +56,17 @@ def test_a_token_is_cued_the_lookahead_before_it_sounds() -> None:
     )
     row = 1 + PRIMER_TOKENS - 1 + 20 - LOOKAHEAD_FRAMES
     assert tuple(rows.text_ids[row, :2]) == (9, 0)
+
+
+def test_the_end_is_cued_right_behind_the_last_token() -> None:
+    """Where its cue is told without making rows, it is where the rows have it, whether a mark ends the text or not."""
+    onsets_s = [0.1, 0.3, 0.9, 1.2, 1.5, 1.9, 2.2]
+    for last in (("four", ("F", "AO1", "R"), "."), ("fours", ("F", "AO1", "R", "Z"), "")):
+        words = [("one", ("W", "AH1", "N"), ""), last]
+        tokens, starts_s = timed_tokens(words, onsets_s, 3.0, np.random.default_rng(3))
+        rows = serialise(tokens, starts_s, np.zeros((40, N_VQ), np.int64), with_length=False)
+        end = rows.text_ids[:, :2].tolist().index(list(END_TOKEN))
+        assert end - (rows.prefix - 1) == end_cue(words, onsets_s)
 
 
 def test_history_is_one_frame_behind() -> None:
