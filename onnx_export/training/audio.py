@@ -7,6 +7,7 @@ from torch import Tensor
 
 from voicestack.runtime.errors import InputError
 
+from .data import read_pcm
 from .paths import WorkFolder
 
 VALIDATION_SHARDS = 1
@@ -36,8 +37,7 @@ class AudioPool:
         """Take in shards that were finished since the last call."""
         for path in self._folder.shard_files()[VALIDATION_SHARDS:][:_MOST_SHARDS]:
             if path.stem not in self._shards:
-                with np.load(path.with_suffix(".npz")) as arrays:
-                    self.utterances += np.split(arrays["pcm"], arrays["ends"][:-1])
+                self.utterances += read_pcm(path)
                 self._shards.add(path.stem)
         require_shards(self._folder, len(self._shards))
         sizes = np.array([utterance.size for utterance in self.utterances], np.float64)

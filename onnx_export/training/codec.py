@@ -126,28 +126,36 @@ def train_analysis(folder: WorkFolder) -> None:
         with bfloat16():
             with torch.set_grad_enabled(step >= still):
                 latent = encoder(patches)
-            error = decoder(latent + _like_quantisation_noise(latent, generator)) - patches
-        size = latent.square().mean()
-        loss = error.abs().mean() + 0.5 * error.square().mean() + _LATENT_PENALTY * size
+            made = decoder(latent + like_quantisation_noise(latent, generator))
+        loss, l1 = analysis_loss(made, patches, latent)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         if step % 10 == 0 or step == steps - 1:
-            log.write(step=step, loss=loss.item(), l1=error.abs().mean().item(), latent_rms=size.sqrt().item())
+            latent_rms = latent.square().mean().sqrt()
+            log.write(step=step, loss=loss.item(), l1=l1.item(), latent_rms=latent_rms.item())
         if step + 1 == steps:
-            _fit_quantiser(encoder, quantiser, pool)
+            fit_quantiser(encoder, quantiser, pool)
         checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == steps)
 
 
-def _like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
+def analysis_loss(made: Tensor, patches: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+    """(loss, mean absolute error) of patches made of a latent, which is kept from growing away from the noise."""
+    error = made - patches
+    l1 = error.abs().mean()
+    return l1 + 0.5 * error.square().mean() + _LATENT_PENALTY * latent.square().mean(), l1
+
+
+def like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
     """Noise of a random strength per clip, none for a third: the decoder's view of a stack cut at some depth."""
     strength = (torch.rand(len(latent), 1, 1, generator=generator) * 1.5 - 0.5).clamp(min=0) * 0.6
     return torch.randn(latent.shape, generator=generator) * strength
 
 
 @torch.no_grad()
-def _fit_quantiser(encoder: Encoder, quantiser: ResidualQuantiser, pool: AudioPool) -> None:
+def fit_quantiser(encoder: Encoder, quantiser: ResidualQuantiser, pool: AudioPool) -> None:
+    """Fit the codebooks to latents of 33 minutes of speech."""
     draws, generator = np.random.default_rng([_SEED, -1 % 2**32]), torch.Generator().manual_seed(_SEED)
     latents = [
         encoder(encoder.patches(pool.crops(64, 32 * encoder.config.frame_samples, draws))).flatten(0, 1)

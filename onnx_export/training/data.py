@@ -45,13 +45,19 @@ Line = tuple[str, list[SpokenWord], Callable[[], float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
-    """One spoken sentence. pcm: int16 [samples] at 24 kHz; onsets_s per phone and mark in order."""
+class Script:
+    """A spoken sentence without its sound; onsets_s per phone and mark in order."""
 
     text: str
     words: list[tuple[str, tuple[str, ...], str]]
     onsets_s: list[float]
     length_scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance(Script):
+    """One spoken sentence. pcm: int16 [samples] at 24 kHz."""
+
     pcm: NDArray[np.int16]
 
 
@@ -109,22 +115,36 @@ def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) ->
                 _write_shard(folder.shards, shard, list(_speak_shard(recipe.speak(), shard, sources)))
 
 
-def read_shard(path: Path) -> Iterator[Utterance]:
-    """Utterances of one shard, given its `.jsonl`."""
-    arrays = np.load(path.with_suffix(".npz"))
-    pcm, ends = arrays["pcm"], arrays["ends"]
-    start = 0
-    for line, end in zip(path.read_text("utf-8").splitlines(), ends, strict=True):
+def read_scripts(path: Path) -> Iterator[Script]:
+    """What one shard says, given its `.jsonl`."""
+    for line in path.read_text("utf-8").splitlines():
         fields = json.loads(line)
         fields["words"] = [(word, tuple(phones), mark) for word, phones, mark in fields["words"]]
-        yield Utterance(**fields, pcm=pcm[start:end])
-        start = int(end)
+        yield Script(**fields)
+
+
+def read_pcm(path: Path) -> list[NDArray[np.int16]]:
+    """The sound of one shard's utterances, given its `.jsonl`."""
+    with np.load(path.with_suffix(".npz")) as arrays:
+        return np.split(arrays["pcm"], arrays["ends"][:-1])
+
+
+def read_ends(path: Path) -> NDArray[np.int64]:
+    """The sample in which each utterance of one shard ends, given its `.jsonl`; the sound is not read."""
+    with np.load(path.with_suffix(".npz")) as arrays:
+        ends: NDArray[np.int64] = arrays["ends"]
+        return ends
+
+
+def read_shard(path: Path) -> Iterator[Utterance]:
+    """Utterances of one shard, given its `.jsonl`."""
+    for script, pcm in zip(read_scripts(path), read_pcm(path), strict=True):
+        yield Utterance(script.text, script.words, script.onsets_s, script.length_scale, pcm)
 
 
 def seconds_of(path: Path) -> float:
     """Seconds of speech in one shard, given its `.jsonl`."""
-    with np.load(path.with_suffix(".npz")) as arrays:
-        return float(arrays["ends"][-1]) / SAMPLE_RATE_HZ
+    return float(read_ends(path)[-1]) / SAMPLE_RATE_HZ
 
 
 def held_out(folder: WorkFolder) -> dict[str, list[str]]:

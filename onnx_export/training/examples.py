@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .audio import VALIDATION_SHARDS, require_shards
 from .codec import analyse, load_analysis
-from .data import Utterance, read_shard
+from .data import read_ends, read_pcm, read_scripts
 from .paths import WorkFolder, whole_file
 from .serialise import FRAME_S, Rows, end_cue, serialise, timed_tokens
 
@@ -72,10 +72,9 @@ class Examples:
         for path in self._folder.shard_files():
             if path.stem in self._shards:
                 continue
-            utterances = list(read_shard(path))
             self._shards[path.stem] = [
-                Example(u.words, u.onsets_s, u.length_scale, codes)
-                for u, codes in zip(utterances, self._encoded(path.stem, utterances), strict=True)
+                Example(script.words, script.onsets_s, script.length_scale, codes)
+                for script, codes in zip(read_scripts(path), self._encoded(path), strict=True)
             ]
         require_shards(self._folder, len(self._shards) - VALIDATION_SHARDS)
 
@@ -85,25 +84,25 @@ class Examples:
         books = hashlib.sha256(self._quantiser.codebooks.half().numpy().tobytes()).hexdigest()[:12]
         return self._folder.stage(f"codes/{books}")
 
-    def _encoded(self, shard: str, utterances: list[Utterance]) -> list[NDArray[np.int16]]:
+    def _encoded(self, shard: Path) -> list[NDArray[np.int16]]:
         """The codes of a shard's utterances, kept once they were made: of this codec, whatever others were tried.
 
-        Those of a shard that was made anew, and so has other lengths, are made anew.
+        Those of a shard that was made anew, and so has other lengths, are made anew; else no sound is read.
         """
-        kept, frame = self._codes / f"{shard}.npz", self._encoder.config.frame_samples
-        ends = np.cumsum([-(-utterance.pcm.size // frame) for utterance in utterances])
+        kept, frame = self._codes / f"{shard.stem}.npz", self._encoder.config.frame_samples
+        ends = np.cumsum(-(-np.diff(read_ends(shard), prepend=0) // frame))
         if kept.exists():
             with np.load(kept) as arrays:
                 if np.array_equal(arrays["ends"], ends):
                     return np.split(arrays["codes"], ends[:-1])
-        codes = [self.encode(utterance) for utterance in utterances]
+        codes = [self.encode(pcm) for pcm in read_pcm(shard)]
         with whole_file(kept) as aside:
             np.savez(aside, codes=np.concatenate(codes), ends=ends)
         return codes
 
-    def encode(self, utterance: Utterance) -> NDArray[np.int16]:
-        """Codes int16 [frames, n_vq] of one utterance, zero-padded to whole frames."""
-        codes = analyse(self._encoder, self._quantiser, utterance.pcm.astype(np.float32) / 32768.0)
+    def encode(self, pcm: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Codes int16 [frames, n_vq] of int16 [samples], zero-padded to whole frames."""
+        codes = analyse(self._encoder, self._quantiser, pcm.astype(np.float32) / 32768.0)
         return codes.numpy().astype(np.int16)
 
     def validation(self) -> list[Example]:

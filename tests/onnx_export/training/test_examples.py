@@ -64,6 +64,13 @@ def of_codec(folder: Path, codebook: float = 1) -> Any:
     return examples
 
 
+def shard_of(folder: Path, *sizes: int) -> Path:
+    """A shard of silence, of so many samples each."""
+    path = folder / "shard_0001.jsonl"
+    np.savez(path.with_suffix(".npz"), pcm=np.zeros(sum(sizes), np.int16), ends=np.cumsum(sizes))
+    return path
+
+
 def test_codes_are_kept_of_each_codec_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once made they are read; another codec's are made anew, and half a file of a run that broke off is no file."""
     made: list[float] = []
@@ -76,14 +83,13 @@ def test_codes_are_kept_of_each_codec_by_itself(tmp_path: Path, monkeypatch: pyt
             return np.full((3, 2), codebook, np.int16)
 
         monkeypatch.setattr(examples, "encode", encode)
-        sound = SimpleNamespace(pcm=np.zeros(3 * 1920 - 5, np.int16))
-        codes = np.concatenate(examples._encoded("shard_0001", [sound, sound]))
+        codes = np.concatenate(examples._encoded(shard_of(tmp_path, 3 * 1920 - 5, 3 * 1920 - 5)))
         assert codes.shape == (6, 2)
         return float(codes[0, 0])
 
     assert [shard_by(codebook) for codebook in (1, 2, 1)] == [1, 2, 1]
     assert made == [1, 1, 2, 2]
-    (kept,) = (path for path in tmp_path.rglob("*.npz") if np.load(path)["codes"][0, 0] == 1)
+    (kept,) = (path for path in (tmp_path / "codes").rglob("*.npz") if np.load(path)["codes"][0, 0] == 1)
     kept.rename(kept.with_suffix(".77.npz"))
     assert shard_by(1) == 1
     assert made == [1, 1, 2, 2, 1, 1]
@@ -94,16 +100,17 @@ def test_a_shard_that_was_made_anew_is_encoded_anew(tmp_path: Path, monkeypatch:
     examples = of_codec(tmp_path)
     made: list[int] = []
 
-    def encode(utterance: Any) -> NDArray[np.int16]:
-        made.append(utterance.pcm.size)
-        return np.zeros((-(-utterance.pcm.size // 1920), 2), np.int16)
+    def encode(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
+        made.append(pcm.size)
+        return np.zeros((-(-pcm.size // 1920), 2), np.int16)
 
     monkeypatch.setattr(examples, "encode", encode)
     for sizes in ((5000, 1920), (5000, 1920), (1920, 5000), (1920,)):
-        sounds = [SimpleNamespace(pcm=np.zeros(size, np.int16)) for size in sizes]
-        codes = examples._encoded("shard_0001", sounds)
+        codes = examples._encoded(shard_of(tmp_path, *sizes))
         assert [len(stack) for stack in codes] == [-(-size // 1920) for size in sizes]
     assert made == [5000, 1920, 1920, 5000, 1920]
+    np.savez(tmp_path / "shard_0001.npz", ends=[1920])
+    assert len(examples._encoded(tmp_path / "shard_0001.jsonl")) == 1, "sound is read only where it is to be encoded"
 
 
 def test_a_folder_without_shards_is_told(tmp_path: Path) -> None:
