@@ -31,6 +31,7 @@ TURNS = 5
 SHIPPED = GeneratorConfig()
 SIZES = {
     "small": replace(SHIPPED, d_model=256, layers=5, ffn=704, local_d=128, local_heads=2, local_ffn=352),
+    "shallow": replace(SHIPPED, layers=4),
     "shipped": SHIPPED,
     "wide head": replace(SHIPPED, local_d=256, local_heads=4, local_ffn=704),
     "deep": replace(SHIPPED, layers=12),

@@ -12,8 +12,9 @@ from voicestack.runtime.text import spoken_form
 Pair = tuple[str | None, str | None]
 """A word that was meant and the one that was heard for it."""
 
-_NUMBER = re.compile(r"(?<![\d$.,:-])\d[\d-]+\d(?![,.:]?\d)")
-"""A whole number of three digits or more, and what looks like a part of a phone number."""
+_UNSURE = re.compile(r"(?<![\d$.,:-])(?:\d[\d-]+\d(?![,.:]?\d)|\d{1,2}\.\d\d(?![.:]?\d))|\b[Aa](?:lright|ll right)\b")
+"""A whole number of three digits or more, what looks like a part of a phone number, a number that may be a time, and a
+phrase with two spellings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +61,22 @@ def align(meant: Sequence[str], heard: Sequence[str]) -> list[Pair]:
 def heard_form(words: Sequence[str], heard: str) -> str:
     """The spoken form of what was heard; a number is read digit by digit, or as a time, if that is closer to `words`.
 
-    A recogniser writes "four eight two nine" as 4829 or 48-29 and "four thirty" as 430, which does not tell what was
-    said.
+    A recogniser writes "four eight two nine" as 4829 or 48-29, "four thirty" as 430 or 4.30, and "all right" as one
+    word or two, which does not tell what was said.
     """
-    for number in reversed([*_NUMBER.finditer(heard)]):
-        readings = (number[0], " ".join(re.findall(r"\d", number[0])), f"{number[0][:-2]}:{number[0][-2:]}")
-        wholes = [heard[: number.start()] + reading + heard[number.end() :] for reading in readings]
+    for unsure in reversed([*_UNSURE.finditer(heard)]):
+        wholes = [heard[: unsure.start()] + reading + heard[unsure.end() :] for reading in _readings(unsure[0])]
         heard = min(wholes, key=lambda whole: _edits(words, spoken_form(whole)))
     return spoken_form(heard)
+
+
+def _readings(written: str) -> tuple[str, ...]:
+    """What may have been said where a recogniser wrote this."""
+    if written[0] in "Aa":
+        return "all right", "alright"
+    if "." in written:
+        return written, written.replace(".", ":")
+    return written, " ".join(re.findall(r"\d", written)), f"{written[:-2]}:{written[-2:]}"
 
 
 def word_errors(meant: str, heard: str) -> WordErrors:

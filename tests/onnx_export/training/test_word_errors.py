@@ -37,10 +37,17 @@ def test_digits_written_together_are_digits(heard: str) -> None:
     assert word_errors("Your code is 4 8 2 9 1 7.", f"Your code is {heard}").edits == 0
 
 
-@pytest.mark.parametrize("heard", ["It's 707 now.", "It's 7:07 now.", "it's seven oh seven now"])
+@pytest.mark.parametrize("heard", ["It's 707 now.", "It's 7.07 now.", "It's 7:07 now.", "it's seven oh seven now"])
 def test_a_time_written_as_a_number_is_a_time(heard: str) -> None:
-    """A recogniser may leave out the colon of a time."""
+    """A recogniser may leave out the colon of a time, or write a point."""
     assert word_errors("It's 7:07 now.", heard).edits == 0
+
+
+@pytest.mark.parametrize("meant", ["All right, we leave at 8:45pm.", "Alright, we leave at eight forty five P M."])
+@pytest.mark.parametrize("heard", ["Alright, we leave at 8.45pm.", "All right we leave at 8:45 PM"])
+def test_one_word_or_two_is_no_error(meant: str, heard: str) -> None:
+    """All right sounds as alright does."""
+    assert word_errors(meant, heard).edits == 0
 
 
 @pytest.mark.parametrize(
@@ -52,6 +59,10 @@ def test_a_time_written_as_a_number_is_a_time(heard: str) -> None:
         ("It was in 2024.", "It was in 2024.", 0),
         ("It was in 2024.", "It was in 2034.", 1),
         ("It costs $482.", "It costs 4 8 2.", 4),
+        ("It costs $4.82.", "It costs $4.82.", 0),
+        ("It costs $4.82.", "It costs 4.82.", 3),
+        ("It is 4.82 miles.", "It is 4.82 miles.", 0),
+        ("It is 4.82 miles.", "It is 4.81 miles.", 1),
     ],
 )
 def test_other_numbers_are_no_digits(meant: str, heard: str, edits: int) -> None:
