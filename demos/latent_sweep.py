@@ -35,7 +35,7 @@ def main() -> None:
     """Train every size, print a table, and write JSON when asked to."""
     parser = argparse.ArgumentParser(description="Compare latent sizes of the codec on the same speech.")
     parser.add_argument("--work", type=Path, required=True, metavar="FOLDER", help="a work folder that has shards")
-    parser.add_argument("--steps", type=int, default=600, help="how long each size learns (%(default)s)")
+    parser.add_argument("--steps", type=int, default=500, help="how long each size learns (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
     options = parser.parse_args()
     folder = WorkFolder(options.work)
@@ -67,7 +67,7 @@ def learned(config: CodecConfig, pool: AudioPool, steps: int, unseen: list[Tenso
             made = decoder(latent + like_quantisation_noise(latent, generator))
         loss, _ = analysis_loss(made, patches, latent)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
     fit_quantiser(encoder, quantiser, pool)

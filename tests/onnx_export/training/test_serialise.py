@@ -9,6 +9,7 @@ from voicestack.runtime.names import END, LOOKAHEAD_FRAMES, PRIMER_TOKENS
 from voicestack.runtime.text.phones import END_TOKEN, LETTERS, UNITS, Token
 
 N_VQ = 4
+Word = tuple[str, tuple[str, ...], str]
 
 
 @st.composite
@@ -61,8 +62,10 @@ def test_a_token_is_cued_the_lookahead_before_it_sounds() -> None:
 def test_the_end_is_cued_right_behind_the_last_token() -> None:
     """Where its cue is told without making rows, it is where the rows have it, whether a mark ends the text or not."""
     onsets_s = [0.1, 0.3, 0.9, 1.2, 1.5, 1.9, 2.2]
-    for last in (("four", ("F", "AO1", "R"), "."), ("fours", ("F", "AO1", "R", "Z"), "")):
-        words = [("one", ("W", "AH1", "N"), ""), last]
+    one: Word = ("one", ("W", "AH1", "N"), "")
+    lasts: list[Word] = [("four", ("F", "AO1", "R"), "."), ("fours", ("F", "AO1", "R", "Z"), "")]
+    for last in lasts:
+        words = [one, last]
         tokens, starts_s = timed_tokens(words, onsets_s, 3.0, np.random.default_rng(3))
         rows = serialise(tokens, starts_s, np.zeros((40, N_VQ), np.int64), with_length=False)
         end = rows.text_ids[:, :2].tolist().index(list(END_TOKEN))
