@@ -2,12 +2,15 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from tiny_bundle import write_tiny_bundle
+
+from voicestack.realtime.cli import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,6 +25,28 @@ def run(*arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def readme_sayings() -> list[list[str]]:
+    """What the README's chapter on the command line says with the voice that ships."""
+    chapter = (ROOT / "README.md").read_text("utf-8").partition("## Speaking from the command line")[2]
+    lines = chapter.split("```")[1].splitlines()
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("voicestack say ")]
+
+
+def test_the_readme_says_something() -> None:
+    """The chapter is found, and what it shows is to be tried."""
+    assert len(readme_sayings()) >= 5
+
+
+@pytest.mark.parametrize("arguments", readme_sayings(), ids=" ".join)
+def test_what_the_readme_says_can_be_said(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every line of it speaks, as it stands."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--out", "said.wav"]) == 0
+    assert (tmp_path / "said.wav").stat().st_size > 24_000
 
 
 @pytest.mark.slow

@@ -50,6 +50,11 @@ def make(
     name = recipe.name + "".join(variants)
     out = out or _destination(name, install)
     generator, state = load_generator(folder, head)
+    if "tail_frames" not in state["data"]:
+        raise InputError(
+            f"the {head} generator in {folder.root} is of a version that did not measure `tail_frames`; train it a "
+            "step further (`generator --steps`)"
+        )
     codec_state = torch.load(finished_decoder(folder), weights_only=True)
     generator_weights, codec_weights = numpy_weights(generator.graph_weights()), numpy_weights(codec_state["decoder"])
     facts = VoiceFacts(

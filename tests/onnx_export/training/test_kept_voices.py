@@ -4,13 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("tqdm")
 pytest.importorskip("soxr")
 
 from voicestack.onnx_export.training import bundle, keep, pitch  # noqa: E402
 from voicestack.onnx_export.training.paths import WorkFolder  # noqa: E402
 from voicestack.runtime import Bundle, SamplingParams, Speaker, WarmUp, find_voice  # noqa: E402
+from voicestack.runtime.errors import InputError  # noqa: E402
 from voicestack.runtime.listener import LISTENER_FILE  # noqa: E402
 from voicestack.runtime.names import WEIGHTS_FILE  # noqa: E402
 
@@ -40,6 +41,19 @@ def test_the_delay_voice_is_built_from_what_the_repository_keeps_and_speaks(tmp_
     assert max(depths) == 32
     assert 1.2 < len(pcm) / 24_000 < 4.5
     assert np.sqrt(np.mean(pcm**2)) > 0.01
+
+
+def test_a_generator_that_did_not_measure_how_long_an_end_is_is_refused(tmp_path: Path) -> None:
+    """Before a bundle is written, by what to do about it; what was there stays."""
+    folder = WorkFolder(tmp_path / "work")
+    keep.restore(folder)
+    path = folder.stage("generator") / "generator.pt"
+    state = torch.load(path, weights_only=True)
+    del state["data"]["tail_frames"]
+    torch.save(state, path)
+    with pytest.raises(InputError, match="tail_frames.*generator --steps"):
+        bundle.make(folder, tmp_path / "joe")
+    assert not (tmp_path / "joe").exists()
 
 
 def test_the_second_voice_is_built_from_what_the_repository_keeps_and_is_found_by_its_name(
