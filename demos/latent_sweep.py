@@ -17,16 +17,14 @@ from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
 from voicestack.onnx_export.training.audio import AudioPool
-from voicestack.onnx_export.training.codec import analysis_loss, fit_quantiser, like_quantisation_noise
+from voicestack.onnx_export.training.codec import Analysis, fit_quantiser
 from voicestack.onnx_export.training.codec_model import Encoder, PatchDecoder, ResidualQuantiser
 from voicestack.onnx_export.training.data import read_pcm
 from voicestack.onnx_export.training.paths import WorkFolder
-from voicestack.onnx_export.training.precision import bfloat16
-from voicestack.onnx_export.training.progress import learning_rate_factor, set_learning_rate
 
 SIZES = (32, 64, 128)
 DEPTHS = (1, 3, 8, 16, 32)
-UNSEEN, CROPS, CROP_FRAMES = 60, 48, 24
+UNSEEN = 60
 NEPERS = 2.0
 """Of a unit of patches, which are log-mel magnitudes brought to a spread of about one."""
 
@@ -54,24 +52,11 @@ def main() -> None:
 
 def learned(config: CodecConfig, pool: AudioPool, steps: int, unseen: list[Tensor]) -> dict[str, float]:
     """Train one size; the mean log-mel distance in nepers by depth, and of the latent itself."""
-    torch.manual_seed(1)
-    encoder, decoder, quantiser = Encoder(config), PatchDecoder(config), ResidualQuantiser(config)
-    parameters = [*encoder.parameters(), *decoder.parameters()]
-    optimiser = torch.optim.AdamW([{"params": parameters, "base_lr": 1.5e-3}], betas=(0.9, 0.98), weight_decay=0.01)
+    analysis, quantiser = Analysis(config), ResidualQuantiser(config)
     for step in tqdm(range(steps), desc=f"latent {config.latent}"):
-        draws, generator = np.random.default_rng([1, step]), torch.Generator().manual_seed(step)
-        set_learning_rate(optimiser, learning_rate_factor(step, warm_up=20, total=steps))
-        patches = encoder.patches(pool.crops(CROPS, CROP_FRAMES * config.frame_samples, draws))
-        with bfloat16():
-            latent = encoder(patches)
-            made = decoder(latent + like_quantisation_noise(latent, generator))
-        loss, _ = analysis_loss(made, patches, latent)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-    fit_quantiser(encoder, quantiser, pool)
-    return distances(encoder, decoder, quantiser, unseen)
+        analysis.learn(pool, step, steps)
+    fit_quantiser(analysis.encoder, quantiser, pool)
+    return distances(analysis.encoder, analysis.decoder, quantiser, unseen)
 
 
 @torch.no_grad()

@@ -104,50 +104,62 @@ def train_analysis(folder: WorkFolder) -> None:
     """Train encoder and training aid, then fit the quantiser; a finished phase returns at once."""
     config, stage = CodecConfig(), folder.stage("codec")
     checkpoint, log = Checkpoint(stage / "analysis.pt"), LossLog(folder.stage("codec/analysis"))
-    torch.manual_seed(_SEED)
-    encoder, decoder, quantiser = Encoder(config), PatchDecoder(config), ResidualQuantiser(config)
-    parameters = [*encoder.parameters(), *decoder.parameters()]
-    optimiser = torch.optim.AdamW([{"params": parameters, "base_lr": 1.5e-3}], betas=(0.9, 0.98), weight_decay=0.01)
-    modules = {"encoder": encoder, "decoder": decoder, "quantiser": quantiser, "optimiser": optimiser}
+    analysis, quantiser = Analysis(config), ResidualQuantiser(config)
+    modules = {
+        "encoder": analysis.encoder, "decoder": analysis.decoder, "quantiser": quantiser,
+        "optimiser": analysis.optimiser,
+    }  # fmt: skip
     first, steps = restore_modules(checkpoint, modules), recipe_of(folder).analysis_steps
     if first >= steps:
         return
     origin = inherited(folder, "analysis.pt")
     peak, still = (_INHERITED_PEAK, _AID_STEPS) if origin else (1.0, 0)
     if origin and first == 0:
-        encoder.load_state_dict(origin["encoder"])
+        analysis.encoder.load_state_dict(origin["encoder"])
     pool = AudioPool(folder)
     for step in tqdm(range(first, steps), desc="codec analysis", initial=first, total=steps):
-        draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
-        set_learning_rate(optimiser, peak * learning_rate_factor(step, warm_up=20, total=steps))
         if step % REFRESH_STEPS == 0:
             pool.refresh()
-        patches = encoder.patches(pool.crops(48, 24 * config.frame_samples, draws))
-        with bfloat16():
-            with torch.set_grad_enabled(step >= still):
-                latent = encoder(patches)
-            made = decoder(latent + like_quantisation_noise(latent, generator))
-        loss, l1 = analysis_loss(made, patches, latent)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        losses = analysis.learn(pool, step, steps, peak=peak, still=still)
         if step % 10 == 0 or step == steps - 1:
-            latent_rms = latent.square().mean().sqrt()
-            log.write(step=step, loss=loss.item(), l1=l1.item(), latent_rms=latent_rms.item())
+            log.write(step=step, **{name: value.item() for name, value in losses.items()})
         if step + 1 == steps:
-            fit_quantiser(encoder, quantiser, pool)
+            fit_quantiser(analysis.encoder, quantiser, pool)
         checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == steps)
 
 
-def analysis_loss(made: Tensor, patches: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-    """(loss, mean absolute error) of patches made of a latent, which is kept from growing away from the noise."""
-    error = made - patches
-    l1 = error.abs().mean()
-    return l1 + 0.5 * error.square().mean() + _LATENT_PENALTY * latent.square().mean(), l1
+class Analysis:
+    """Encoder and training aid, which learn together; their first weights are the same whenever they are made."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        torch.manual_seed(_SEED)
+        self.encoder, self.decoder = Encoder(config), PatchDecoder(config)
+        self._parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
+        group = {"params": self._parameters, "base_lr": 1.5e-3}
+        self.optimiser = torch.optim.AdamW([group], betas=(0.9, 0.98), weight_decay=0.01)
+
+    def learn(self, pool: AudioPool, step: int, steps: int, *, peak: float = 1.0, still: int = 0) -> dict[str, Tensor]:
+        """Take step `step` of `steps`, at `peak` of the usual learning rate; before step `still` the aid alone learns.
+
+        Returns the loss, its mean absolute error, and the latent's root mean square.
+        """
+        draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
+        set_learning_rate(self.optimiser, peak * learning_rate_factor(step, warm_up=20, total=steps))
+        patches = self.encoder.patches(pool.crops(48, 24 * self.encoder.config.frame_samples, draws))
+        with bfloat16():
+            with torch.set_grad_enabled(step >= still):
+                latent = self.encoder(patches)
+            error = self.decoder(latent + _like_quantisation_noise(latent, generator)) - patches
+        l1, size = error.abs().mean(), latent.square().mean()
+        loss = l1 + 0.5 * error.square().mean() + _LATENT_PENALTY * size
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self.optimiser.step()
+        return {"loss": loss, "l1": l1, "latent_rms": size.sqrt()}
 
 
-def like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
+def _like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
     """Noise of a random strength per clip, none for a third: the decoder's view of a stack cut at some depth."""
     strength = (torch.rand(len(latent), 1, 1, generator=generator) * 1.5 - 0.5).clamp(min=0) * 0.6
     return torch.randn(latent.shape, generator=generator) * strength
@@ -155,7 +167,7 @@ def like_quantisation_noise(latent: Tensor, generator: torch.Generator) -> Tenso
 
 @torch.no_grad()
 def fit_quantiser(encoder: Encoder, quantiser: ResidualQuantiser, pool: AudioPool) -> None:
-    """Fit the codebooks to latents of 33 minutes of speech."""
+    """Fit the codebooks to latents of 2.7 hours of speech, crops that may overlap."""
     draws, generator = np.random.default_rng([_SEED, -1 % 2**32]), torch.Generator().manual_seed(_SEED)
     latents = [
         encoder(encoder.patches(pool.crops(64, 32 * encoder.config.frame_samples, draws))).flatten(0, 1)
