@@ -116,6 +116,7 @@ def write(folder: Path, config: GeneratorConfig) -> int:
         sampling=shipped.manifest.sampling,
         frames_per_token=1.7,
         tail_frames=7.5,
+        foretold_marks=(),
         frames_slack=25.0,
         licence="none",
         provenance={},

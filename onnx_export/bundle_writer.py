@@ -42,6 +42,7 @@ class VoiceFacts:
     frames_per_token: float
     tail_frames: float
     frames_slack: float
+    foretold_marks: tuple[str, ...]
     licence: str
     provenance: dict[str, Any]
     metrics: dict[str, Any]
@@ -142,6 +143,7 @@ def _manifest(
             frames_per_token=facts.frames_per_token,
             tail_frames=facts.tail_frames,
             frames_slack=facts.frames_slack,
+            foretold_marks=facts.foretold_marks,
         ),
         sampling=facts.sampling,
         files=files,

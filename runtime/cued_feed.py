@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .cue_clock import NO_TIMING, CueClock, primer_onset
 from .names import CHANNEL_CLASSES, END, LOOKAHEAD_FRAMES, MASKED, NEXT, PRIMER_TOKENS, control_id
-from .text.phones import BEGIN_TOKEN, END_TOKEN, NO_TOKEN, Token
+from .text.phones import END_TOKEN, NO_TOKEN, Token, begin_token
 
 Row = tuple[int, ...]
 """The text side of one backbone row: its ids by the columns of `cue_clock.COLUMN_ROWS`."""
@@ -55,12 +55,14 @@ class CuedFeed:
     `frames` counts the spoken ones; `words` are those whose onset is known, which may be yet to come. `tokens` are all
     that came, each with its word where one begins, the end among them; `onsets` the frames in which those taken so far
     begin. A feed that has a target length, all its text, and is told the usual `frames_per_token` and the
-    `tail_frames` behind the cue of the end steers towards that length.
+    `tail_frames` behind the cue of the end steers towards that length. `foretold_marks` are the closing marks that the
+    voice can be told before its sentence begins.
     """
 
     target_frames: int | None = None
     frames_per_token: float = 0.0
     tail_frames: float = 0.0
+    foretold_marks: tuple[str, ...] = ()
     frames: int = 0
     words: list[WordCue] = field(default_factory=list)
     tokens: list[tuple[Token, str | None]] = field(default_factory=list)
@@ -69,6 +71,7 @@ class CuedFeed:
     _complete: bool = False
     _end_fed: bool = False
     _begun: bool = False
+    _closing_mark: str = ""
     _next: bool = False
     _clock: CueClock = field(default_factory=CueClock)
 
@@ -83,6 +86,11 @@ class CuedFeed:
         if not self._complete:
             self._complete = True
             self.tokens.append((END_TOKEN, None))
+
+    def foretell(self, mark: str) -> None:
+        """Say which mark closes the sentence, before it has begun; one the voice has not learned about is not told."""
+        if mark in self.foretold_marks:
+            self._closing_mark = mark
 
     @property
     def complete(self) -> bool:
@@ -132,7 +140,7 @@ class CuedFeed:
         if not self._begun:
             self._begun = True
             taken = [self._take(primer_onset(place)) for place in range(self._primer_length())]
-            tokens = [BEGIN_TOKEN, *taken]
+            tokens = [begin_token(self._closing_mark), *taken]
         else:
             tokens = [self._take(self.frames + LOOKAHEAD_FRAMES) if self._next else NO_TOKEN]
         left = None if self.target_frames is None else self.target_frames - self.frames

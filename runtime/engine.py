@@ -64,7 +64,7 @@ class Engine:
 
         BundleError when the head of its depth, opened at the first stream of that depth, cannot be used.
         """
-        manifest = self._manifest
+        manifest, text = self._manifest, self._manifest.text
         depth = require_depth(spec.depth, manifest)
         settings = head_settings(spec.sampling, manifest.sampling, depth)
         # Loaded here, not at the first frame, which has a listener waiting.
@@ -72,7 +72,7 @@ class Engine:
         stream = Stream(
             spec=spec,
             depth=depth,
-            feed=CuedFeed(spec.target_frames, manifest.text.frames_per_token, manifest.text.tail_frames),
+            feed=CuedFeed(spec.target_frames, text.frames_per_token, text.tail_frames, text.foretold_marks),
             draws=np.random.Generator(np.random.PCG64(spec.sampling.seed)),
             settings=settings,
             stack=np.full(manifest.n_vq, manifest.null_code, np.int64),

@@ -51,7 +51,8 @@ class TextSpec:
     """The text side of the cued feed: unit inventory by id, lexicon file, and the feed's constants.
 
     `frames_per_token` is the mean length of one text token in speech, `tail_frames` the mean time from the cue of the
-    end to the end itself, and `frames_slack` what a runaway guard adds.
+    end to the end itself, and `frames_slack` what a runaway guard adds. `foretold_marks` are the marks of which a
+    sentence's first row may tell that they will close it.
     """
 
     units: tuple[str, ...]
@@ -62,6 +63,7 @@ class TextSpec:
     frames_per_token: float
     tail_frames: float
     frames_slack: float
+    foretold_marks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

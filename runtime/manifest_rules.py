@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import names
-from .text.phones import UNITS
+from .text.phones import MARKS, UNITS
 
 if TYPE_CHECKING:
     from .manifest import Manifest, TextSpec
@@ -89,6 +89,8 @@ def _text_rules(text: "TextSpec") -> Iterator[Rule]:
     yield "text.lookahead_frames", *_fixed(text.lookahead_frames, names.LOOKAHEAD_FRAMES)
     yield "text.primer_tokens", *_fixed(text.primer_tokens, names.PRIMER_TOKENS)
     yield "text.control_max", *_fixed(text.control_max, names.CONTROL_MAX)
+    for mark in text.foretold_marks:
+        yield "text.foretold_marks", mark in MARKS, f"marks of {' '.join(MARKS)}", mark
     yield "text.frames_slack", 0 <= text.frames_slack <= _MAX_SIZE, f"from 0 to {_MAX_SIZE}", text.frames_slack
 
 

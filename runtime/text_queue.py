@@ -1,7 +1,7 @@
 """The text of one utterance, which may still be being written, on its way to the feeds of its sentences."""
 
 from collections import deque
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from .cued_feed import CuedFeed
 from .text.frontend import Mark, TextEvent, TextFrontEnd, Word
@@ -70,6 +70,7 @@ class TextQueue:
         """Hand on what follows of the current sentence, until the feed is ready; false when more text must come.
 
         A feed that has a target length gets the whole sentence, since how fast it is to speak depends on what is left.
+        One that has not begun is told the mark that closes the sentence, if that has been pushed.
         """
         while not feed.ready or (feed.target_frames is not None and not feed.complete):
             if self._events:
@@ -80,6 +81,8 @@ class TextQueue:
                 feed.finish()
             elif not self._read_on():
                 return False
+        if not feed.begun:
+            feed.foretell(self._closing_mark())
         return True
 
     def take_back(self, feed: CuedFeed) -> None:
@@ -110,6 +113,15 @@ class TextQueue:
     def silence_s(self) -> float:
         """Seconds of all pauses in the text that was read and not yet spoken."""
         return sum(event.seconds for event in self._events if isinstance(event, Silence))
+
+    def _closing_mark(self) -> str:
+        """The mark that closes the sentence which is being handed on; empty where it has not been pushed."""
+        while True:
+            for event, following in pairwise((*self._handed, *self._events)):
+                if isinstance(following, SentenceEnd):
+                    return event.mark if isinstance(event, Mark) else ""
+            if self._read or not self._read_on():
+                return ""
 
     def _read_on(self) -> bool:
         """Make words of one more piece, or of what the front end held back at the end; false when neither is there."""

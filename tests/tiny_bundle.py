@@ -39,6 +39,7 @@ TINY_FACTS = VoiceFacts(
     ),
     frames_per_token=1.8,
     tail_frames=7.5,
+    foretold_marks=(),
     frames_slack=25.0,
     licence="Apache-2.0",
     provenance={"weights": "random"},

@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     generator.add_argument("--head", choices=("local", "delay"), default="local")
     steps = "train up to this step, not the recipe's; raise it to go on"
     generator.add_argument("--steps", type=_positive(int), help=steps)
+    _stage(stages, "marks", _marks, "how a question or an exclamation begins, where its mark is known by then")
     _stage(stages, "listener", _listener, "what tells words that were said badly")
     bundle = _stage(stages, "bundle", _bundle, "export the checkpoints and check every graph")
     bundle.add_argument("--head", choices=("local", "delay"), default="local")
@@ -130,6 +131,12 @@ def _generator(options: argparse.Namespace, folder: WorkFolder) -> None:
 
     steps = options.steps or recipe_of(folder).generator_steps
     generator.train(folder, steps=steps, head=options.head)
+
+
+def _marks(options: argparse.Namespace, folder: WorkFolder) -> None:
+    from . import marks
+
+    marks.learn(folder)
 
 
 def _listener(options: argparse.Namespace, folder: WorkFolder) -> None:

@@ -26,9 +26,9 @@ class Batch:
     codes: Tensor
 
 
-def collate_local(examples: list[Example], draws: np.random.Generator) -> Batch:
-    """A batch for a local head."""
-    rows = written(examples, draws)
+def collate_local(examples: list[Example], draws: np.random.Generator, *, foretold: bool = False) -> Batch:
+    """A batch for a local head; `foretold` as `written` takes it."""
+    rows = written(examples, draws, foretold=foretold)
     text_ids, channel, stacks = _padded(rows)
     return _batch(text_ids, channel, stacks, stacks)
 

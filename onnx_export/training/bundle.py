@@ -63,6 +63,7 @@ def make(
         frames_per_token=state["data"]["frames_per_token"],
         tail_frames=state["data"]["tail_frames"],
         frames_slack=25.0,
+        foretold_marks=tuple(state["data"].get("foretold_marks", ())),
         licence=LICENCE,
         provenance=_provenance(recipe, generator, state, codec_state),
         metrics={},

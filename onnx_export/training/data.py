@@ -27,7 +27,7 @@ from . import corpus
 from .assistant_text import AssistantText
 from .dialogue_text import DialogueText
 from .paths import EVERYDAY, LEXICON, WorkFolder, whole_file
-from .speech import SAMPLE_RATE_HZ, SpokenWord, Teacher
+from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, Teacher
 from .voices import recipe_of
 
 UTTERANCES_PER_SHARD = 100
@@ -112,7 +112,7 @@ def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) ->
             if not (folder.shards / f"shard_{shard:04}.jsonl").exists():
                 # A graph draws its noise by the seed there is when it is opened: a teacher for every shard.
                 ort.set_seed(_SEED + shard)
-                _write_shard(folder.shards, shard, list(_speak_shard(recipe.speak(), shard, sources)))
+                write_shard(folder.shards / f"shard_{shard:04}", list(_speak_shard(recipe.speak(), shard, sources)))
 
 
 def read_scripts(path: Path) -> Iterator[Script]:
@@ -184,7 +184,13 @@ def _speak_shard(teacher: Teacher, shard: int, sources: Sources) -> Iterator[Utt
         if letters_of(text) not in forbidden:
             scale = length_scale()
             speech = teacher.speak(words, length_scale=scale)
-            yield Utterance(text, [(w.text, w.phones, w.mark) for w in words], speech.onsets_s, scale, speech.pcm)
+            yield utterance(text, words, scale, speech)
+
+
+def utterance(text: str, words: list[SpokenWord], length_scale: float, speech: Speech) -> Utterance:
+    """What a teacher said of a text, and how."""
+    plain = [(word.text, word.phones, word.mark) for word in words]
+    return Utterance(text, plain, speech.onsets_s, length_scale, speech.pcm)
 
 
 def _first_texts(generator: random.Random, shard: int, sources: Sources) -> Iterator[Line]:
@@ -213,8 +219,8 @@ def _length_scale(generator: random.Random, usual_share: float, fastest: float, 
     return 1.0 if generator.random() < usual_share else round(generator.uniform(fastest, slowest), 3)
 
 
-def _write_shard(folder: Path, shard: int, utterances: list[Utterance]) -> None:
-    stem = folder / f"shard_{shard:04}"
+def write_shard(stem: Path, utterances: list[Utterance]) -> None:
+    """Write one shard, given its path without suffix."""
     ends = np.cumsum([utterance.pcm.size for utterance in utterances])
     np.savez(stem.with_suffix(".npz"), pcm=np.concatenate([u.pcm for u in utterances]), ends=ends)
     lines = []

@@ -40,10 +40,10 @@ class Example:
 
 
 class Examples:
-    """Examples of the finished shards, encoded once per shard and kept beside the checkpoints."""
+    """Examples of the finished shards of one kind, encoded once per shard and kept beside the checkpoints."""
 
-    def __init__(self, folder: WorkFolder) -> None:
-        self._folder = folder
+    def __init__(self, folder: WorkFolder, kind: str = "shard") -> None:
+        self._folder, self._kind = folder, kind
         self._encoder, self._quantiser = load_analysis(folder)
         self._shards: dict[str, list[Example]] = {}
 
@@ -69,7 +69,7 @@ class Examples:
 
     def refresh(self) -> None:
         """Take in shards that were finished since the last call."""
-        for path in self._folder.shard_files():
+        for path in self._folder.shard_files(self._kind):
             if path.stem in self._shards:
                 continue
             self._shards[path.stem] = [
@@ -134,10 +134,13 @@ def _frames(examples: list[Example]) -> int:
     return sum(len(example.codes) for example in examples)
 
 
-def written(examples: list[Example], draws: np.random.Generator, *, flush: int = 0) -> list[Rows]:
+def written(
+    examples: list[Example], draws: np.random.Generator, *, foretold: bool = False, flush: int = 0
+) -> list[Rows]:
     """The rows of each example; a random part of those at the usual rate carries its length, and all others do.
 
-    So what is said without a length is said at the usual rate: no other is ever drawn by chance.
+    So what is said without a length is said at the usual rate: no other is ever drawn by chance. `foretold`: whether
+    the first row tells the mark that closes the utterance.
     """
     rows: list[Rows] = []
     for example in examples:
@@ -145,5 +148,6 @@ def written(examples: list[Example], draws: np.random.Generator, *, flush: int =
         tokens, starts_s = timed_tokens(example.words, example.onsets_s, end_s, draws)
         with_length = example.length_scale != 1.0 or bool(draws.random() < _WITH_LENGTH_SHARE)
         codes = example.codes.astype(np.int64)
-        rows.append(serialise(tokens, starts_s, codes, with_length=with_length, flush=flush))
+        mark = example.words[-1][2] if foretold else ""
+        rows.append(serialise(tokens, starts_s, codes, with_length=with_length, foretold_mark=mark, flush=flush))
     return rows

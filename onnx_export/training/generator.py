@@ -101,7 +101,7 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
             set_learning_rate(optimiser, peak * factor)
         batch = recipe.collate(examples.batch(draws, recipe.frames_per_step), draws)
         with bfloat16():
-            loss, channel_nll, layers_nll = _loss(model, recipe, batch, generator)
+            loss, channel_nll, layers_nll = loss_of(model, head, batch, generator)
         for optimiser in optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -153,8 +153,11 @@ def _load(model: Generator, weights: dict[str, Tensor], path: Path) -> None:
     model.load_state_dict(weights)
 
 
-def _loss(model: Generator, recipe: _Recipe, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def loss_of(
+    model: Generator, head: HeadKind, batch: Batch, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """(weighted loss, channel NLL, NLL per layer [n_vq]) of one training step."""
+    recipe = _RECIPES[head]
     hidden, channel_nll, layers_nll = recipe.losses(model, batch, spoil(batch.history, generator), generator)
     loss = _weighted(recipe, channel_nll, layers_nll) + _REGRESSION_WEIGHT * _regression(model, hidden, batch.stacks)
     return loss, channel_nll, layers_nll

@@ -9,15 +9,23 @@ _BAD_AT = """\
 - Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
 - The codec makes up the phase on a pitch it tells: some of what has none in the teacher's speech, up to 5 % of what is
   loud, has one in the voice's.
-- How a sentence ends is known half a second ahead: a question or an exclamation is told by its end alone, and is not
-  said higher from its beginning on. Pitch within a sentence follows the teacher's loosely.
+{marks}
+- Pitch within a sentence follows the teacher's loosely.
 - Rare words and names come out wrong more often than common ones, and short sentences are less like the teacher.
 - Speech of more than 20 s without a break was not in the training data; the front end divides it from 12 s on."""
+
+_MARKS_KNOWN_LATE = """\
+- How a sentence ends is known half a second ahead: a question or an exclamation is told by its end alone, and is not
+  said higher from its beginning on."""
+_QUESTIONS_FORETOLD = """\
+- A question is said as one from its first word on only where its mark has been written before it begins; an exclamation
+  is told by its end alone."""
 
 
 def render(manifest: Manifest) -> str:
     """The card as Markdown."""
     facts, metrics = manifest.provenance, manifest.metrics
+    marks = _QUESTIONS_FORETOLD if "?" in manifest.text.foretold_marks else _MARKS_KNOWN_LATE
     return f"""# Model card: {manifest.name}
 
 An English text-to-speech voice for streaming: {facts["generator_parameters"] / 1e6:.1f} M parameters generate
@@ -40,7 +48,7 @@ An English text-to-speech voice for streaming: {facts["generator_parameters"] / 
 
 ## What it is bad at
 
-{_BAD_AT.format(speaker=facts["speaker"])}
+{_BAD_AT.format(speaker=facts["speaker"], marks=marks)}
 
 Every sound in the training data was made by the teacher; no recording of a person was used.
 """

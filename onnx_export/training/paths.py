@@ -67,9 +67,9 @@ class WorkFolder:
         """The folder of spoken shards."""
         return self.root / "shards"
 
-    def shard_files(self) -> list[Path]:
-        """The finished shards' `.jsonl` files, in order."""
-        return sorted(self.shards.glob("shard_*.jsonl"))
+    def shard_files(self, kind: str = "shard") -> list[Path]:
+        """The finished shards' `.jsonl` files of one kind, in order."""
+        return sorted(self.shards.glob(f"{kind}_*.jsonl"))
 
     @property
     def _name_file(self) -> Path:

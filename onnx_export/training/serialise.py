@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voicestack.runtime.cue_clock import COLUMN_ROWS, CueClock, primer_onset
 from voicestack.runtime.names import END, HOLD, LOOKAHEAD_FRAMES, NEXT, PRIMER_TOKENS, control_id
-from voicestack.runtime.text.phones import BEGIN_TOKEN, END_TOKEN, NO_TOKEN, Token, mark_token, word_tokens
+from voicestack.runtime.text.phones import END_TOKEN, NO_TOKEN, Token, begin_token, mark_token, word_tokens
 
 FRAME_S = 0.08
 _LETTERS_SHARE = 0.07
@@ -70,14 +70,23 @@ def _cue(start_s: float) -> int:
 
 
 def serialise(
-    tokens: list[Token], starts_s: list[float], codes: NDArray[np.int64], *, with_length: bool, flush: int = 0
+    tokens: list[Token],
+    starts_s: list[float],
+    codes: NDArray[np.int64],
+    *,
+    with_length: bool,
+    foretold_mark: str = "",
+    flush: int = 0,
 ) -> Rows:
-    """Rows of one utterance; codes int64 [frames, n_vq]. For a delay head `flush` rows of text go on behind its end."""
+    """Rows of one utterance; codes int64 [frames, n_vq]. Its first row tells the mark that closes it, if it is given.
+
+    For a delay head `flush` rows of text go on behind its end.
+    """
     frames, n_vq = codes.shape
     prefix = 1 + min(PRIMER_TOKENS, len(tokens))
     text_ids = np.zeros((prefix + frames + flush, len(COLUMN_ROWS)), np.int64)
     text_ids[:, :2] = NO_TOKEN
-    text_ids[:prefix, :2] = [BEGIN_TOKEN, *tokens[: prefix - 1]]
+    text_ids[:prefix, :2] = [begin_token(foretold_mark), *tokens[: prefix - 1]]
     if with_length:
         text_ids[:, 2] = [control_id(frames - max(frame, 0)) for frame in range(1 - prefix, frames + flush + 1)]
     channel = np.full(frames + 1, HOLD, np.int64)

@@ -34,8 +34,12 @@ Token = tuple[int, int]
 """Two unit ids; the second is that of `NONE` when the token holds one unit."""
 
 NO_TOKEN: Token = (UNIT_IDS[NONE], UNIT_IDS[NONE])
-BEGIN_TOKEN: Token = (UNIT_IDS[BEGIN], UNIT_IDS[NONE])
 END_TOKEN: Token = (UNIT_IDS[END], UNIT_IDS[NONE])
+
+
+def begin_token(closing_mark: str = "") -> Token:
+    """The token a sentence begins with; it tells the mark of `MARKS` that will close it, if that is given."""
+    return UNIT_IDS[BEGIN], UNIT_IDS[closing_mark or NONE]
 
 
 def mark_token(mark: str) -> Token:

@@ -198,6 +198,7 @@ def test_every_missing_field_is_named(folder: Path) -> None:
         ("text.lookahead_frames", lambda data: data["text"].update(lookahead_frames=5)),
         ("text.primer_tokens", lambda data: data["text"].update(primer_tokens=4)),
         ("text.control_max", lambda data: data["text"].update(control_max=100)),
+        ("text.foretold_marks", lambda data: data["text"].update(foretold_marks=["?", ";"])),
         ("text.frames_slack", lambda data: data["text"].update(frames_slack=-1)),
         ("text.frames_slack", lambda data: data["text"].update(frames_slack=float("nan"))),
         ("files.weights.bin", lambda data: data["files"].pop("weights.bin")),

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from voicestack.runtime.cued_feed import CuedFeed, WordCue
 from voicestack.runtime.names import CONTROL_MAX, END, HOLD, MASKED, NEXT
-from voicestack.runtime.text.phones import BEGIN_TOKEN, END_TOKEN, NO_TOKEN, Token
+from voicestack.runtime.text.phones import END_TOKEN, NO_TOKEN, Token, begin_token
 
 A, B, C, D, E = [(10 + unit, 20 + unit) for unit in range(5)]
 
@@ -24,13 +24,13 @@ def feed_of(*tokens: Token, finished: bool = True, target: int | None = None) ->
 
 def test_prefix_is_begin_and_the_first_three_tokens() -> None:
     """The first rows are the begin token and three tokens of text, without a control."""
-    assert cued(feed_of(A, B, C, D)) == [(*token, 0) for token in (BEGIN_TOKEN, A, B, C)]
+    assert cued(feed_of(A, B, C, D)) == [(*token, 0) for token in (begin_token(), A, B, C)]
 
 
 def test_prefix_of_a_short_text_holds_its_end() -> None:
     """A text of fewer tokens than the primer brings its end token in the prefix, and may end at once."""
     feed = feed_of(A)
-    assert cued(feed) == [(*token, 0) for token in (BEGIN_TOKEN, A, END_TOKEN)]
+    assert cued(feed) == [(*token, 0) for token in (begin_token(), A, END_TOKEN)]
     assert feed.channel_bias.tolist() == [0, MASKED, 0]
 
 
@@ -157,7 +157,7 @@ def test_feed_agrees_with_a_list(tokens: list[Token], channels: list[int]) -> No
     """Whatever the model says, the tokens in the rows are the text in order, one for each NEXT that was allowed."""
     feed = feed_of(*tokens)
     text = [*tokens, END_TOKEN]
-    expected = [BEGIN_TOKEN, *text[:3]]
+    expected = [begin_token(), *text[:3]]
     left = text[3:]
     fed = [row[:2] for row in feed.rows()]
     for channel in channels:

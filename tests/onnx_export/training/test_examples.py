@@ -56,7 +56,7 @@ def of_codec(folder: Path, codebook: float = 1) -> Any:
     """Examples of a codec whose codebooks are all of one number; nothing is read yet."""
     examples = object.__new__(Examples)
     parts: dict[str, Any] = {
-        "_folder": WorkFolder(folder), "_shards": {},
+        "_folder": WorkFolder(folder), "_kind": "shard", "_shards": {},
         "_quantiser": SimpleNamespace(codebooks=torch.full((2,), codebook)),
         "_encoder": SimpleNamespace(config=SimpleNamespace(frame_samples=1920)),
     }  # fmt: skip

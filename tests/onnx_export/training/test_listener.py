@@ -62,7 +62,7 @@ def test_the_stage_is_done_once_and_makes_the_same_from_the_same_speech(
         folder.stage("shards")
         for shard in range(2):
             utterance = Utterance("At.", [("at", ("AE1", "T"), ".")], [0.02, 0.12, 0.16], 1.0, pcm)
-            data._write_shard(folder.shards, shard, [utterance])  # pyright: ignore[reportPrivateUsage]
+            data.write_shard(folder.shards / f"shard_{shard:04}", [utterance])
         made.append(listener.make(folder))
         torch.rand(1)
     assert made[0].read_bytes() == made[1].read_bytes()

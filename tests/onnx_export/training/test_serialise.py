@@ -22,14 +22,16 @@ def utterances(draw: st.DrawFn) -> tuple[list[Token], list[float], int]:
     return [*tokens, END_TOKEN], [*starts_s, starts_s[-1]], frames
 
 
-@given(utterances(), st.booleans())
+@given(utterances(), st.booleans(), st.sampled_from(["", "?", "!"]))
 def test_the_feed_replays_the_rows_it_was_trained_on(
-    utterance: tuple[list[Token], list[float], int], timed: bool
+    utterance: tuple[list[Token], list[float], int], timed: bool, mark: str
 ) -> None:
     """Fed the same tokens and told the training targets of channel 0, the runtime's feed makes the very same rows."""
     tokens, starts_s, frames = utterance
-    rows = serialise(tokens, starts_s, np.zeros((frames, N_VQ), np.int64), with_length=timed)
-    feed = CuedFeed(frames if timed else None)
+    codes = np.zeros((frames, N_VQ), np.int64)
+    rows = serialise(tokens, starts_s, codes, with_length=timed, foretold_mark=mark)
+    feed = CuedFeed(frames if timed else None, foretold_marks=("?", "!"))
+    feed.foretell(mark)
     feed.push(tokens[:-1])
     feed.finish()
     made = feed.rows()
