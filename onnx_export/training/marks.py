@@ -34,7 +34,8 @@ Learned behind the teacher's history, vectors do less to a voice that hears itse
 chance, and the frames of `prosody`. Of 785 words of questions 77 were misheard untold, 94 and 85 at 1 and 1.5 (the
 teacher's 89), and the end rose by 2.2 semitones untold, by 4.2 at 1.5 (4.4). Of 729 words of exclamations 96 were
 misheard, 116 and 143 (80), and they were 0.0, 0.6 and 1.1 semitones higher (1.6); of 1,506 words of 42 natural
-exclamations, three sayings each, 202, 203 and 238 (180). What costs words is not told, and 0.6 semitones are hardly heard.
+exclamations, three sayings each, 202, 203 and 238 (180). What costs words is not told, and 0.6 semitones are hardly
+heard.
 """
 _SHARDS = 20
 _STEPS, _FRAMES_PER_STEP = 100, 2000
