@@ -1,7 +1,7 @@
 """The text of one utterance, which may still be being written, on its way to the feeds of its sentences."""
 
 from collections import deque
-from itertools import pairwise, takewhile
+from itertools import takewhile
 
 from .cued_feed import CuedFeed
 from .text.frontend import Mark, TextEvent, TextFrontEnd, Word
@@ -60,11 +60,8 @@ class TextQueue:
 
     def sentence_tokens(self) -> int | None:
         """Count the tokens that are left of the current sentence, or of the next; None when more text must tell."""
-        while not self._read and not any(isinstance(event, SentenceEnd) for event in self._events):
-            if not self._read_on():
-                return None
-        sentence = takewhile(lambda event: not isinstance(event, SentenceEnd), self._events)
-        return sum(len(event.tokens) for event in sentence if isinstance(event, Word | Mark))
+        sentence = self._sentence()
+        return None if sentence is None else sum(len(e.tokens) for e in sentence if isinstance(e, Word | Mark))
 
     def supply(self, feed: CuedFeed) -> bool:
         """Hand on what follows of the current sentence, until the feed is ready; false when more text must come.
@@ -116,12 +113,19 @@ class TextQueue:
 
     def _closing_mark(self) -> str:
         """The mark that closes the sentence which is being handed on; empty where it has not been pushed."""
+        sentence = self._sentence()
+        last = sentence[-1] if sentence else None
+        return last.mark if isinstance(last, Mark) else ""
+
+    def _sentence(self) -> list[TextEvent] | None:
+        """What the sentence that is being handed on, or the next, is made of; None when more text must tell."""
         while True:
-            for event, following in pairwise((*self._handed, *self._events)):
-                if isinstance(following, SentenceEnd):
-                    return event.mark if isinstance(event, Mark) else ""
-            if self._read or not self._read_on():
-                return ""
+            events = [*self._handed, *self._events]
+            sentence = list(takewhile(lambda event: not isinstance(event, SentenceEnd), events))
+            if len(sentence) < len(events) or self._read:
+                return sentence
+            if not self._read_on():
+                return None
 
     def _read_on(self) -> bool:
         """Make words of one more piece, or of what the front end held back at the end; false when neither is there."""

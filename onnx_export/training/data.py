@@ -10,7 +10,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from .assistant_text import AssistantText
 from .dialogue_text import DialogueText
 from .paths import EVERYDAY, LEXICON, WorkFolder, whole_file
 from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, Teacher
-from .voices import recipe_of
+from .voices import VoiceRecipe, recipe_of
 
 UTTERANCES_PER_SHARD = 100
 HELD_OUT_CORPUS_SENTENCES = 100
@@ -109,10 +109,16 @@ def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) ->
             bar.refresh()
             if done_hours >= hours:
                 return
-            if not (folder.shards / f"shard_{shard:04}.jsonl").exists():
-                # A graph draws its noise by the seed there is when it is opened: a teacher for every shard.
-                ort.set_seed(_SEED + shard)
-                write_shard(folder.shards / f"shard_{shard:04}", list(_speak_shard(recipe.speak(), shard, sources)))
+            speak = partial(_speak_shard, shard=shard, sources=sources)
+            make_shard(folder.shards / f"shard_{shard:04}", recipe, _SEED + shard, speak)
+
+
+def make_shard(stem: Path, recipe: VoiceRecipe, seed: int, speak: Callable[[Teacher], Iterable[Utterance]]) -> None:
+    """Let the teacher speak a shard that is not there yet, given its path without suffix."""
+    if not stem.with_suffix(".jsonl").exists():
+        # A graph draws its noise by the seed there is when it is opened: a teacher for every shard.
+        ort.set_seed(seed)
+        write_shard(stem, list(speak(recipe.speak())))
 
 
 def read_scripts(path: Path) -> Iterator[Script]:

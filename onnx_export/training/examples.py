@@ -14,6 +14,7 @@ from .codec import analyse, load_analysis
 from .data import read_ends, read_pcm, read_scripts
 from .paths import WorkFolder, whole_file
 from .serialise import FRAME_S, Rows, end_cue, serialise, timed_tokens
+from .speech import RAISED_MARKS
 
 _VALIDATION_UTTERANCES = 48
 _WHOLE_SHARDS, _POOL_SHARDS = 4, 12
@@ -36,7 +37,7 @@ class Example:
     @property
     def is_raised(self) -> bool:
         """Whether it ends with a question or an exclamation mark."""
-        return self.words[-1][2] in ("?", "!")
+        return self.words[-1][2] in RAISED_MARKS
 
 
 class Examples:

@@ -6,21 +6,21 @@ itself changes.
 
 import random
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 
-import onnxruntime as ort
 from tqdm import tqdm
 
 from .assistant_text import AssistantText
-from .data import UTTERANCES_PER_SHARD, Sources, letters_of, spoken_words, utterance, write_shard
+from .data import UTTERANCES_PER_SHARD, Sources, Utterance, letters_of, make_shard, spoken_words, utterance
 from .dialogue_text import DialogueText
 from .paths import EVERYDAY, WorkFolder
 from .prosody_text import lines
-from .speech import SpokenWord
+from .speech import RAISED_MARKS, SpokenWord, Teacher
 from .voices import recipe_of
 
 KIND = "marked"
 """What the names of these shards begin with."""
-MARKS = ("?", "!")
 _DIALOGUE_SHARE, _TEMPLATE_SHARE = 0.40, 0.15
 _OWN_MARK_SHARE = 0.7
 """Of the sentences that have one of these marks already."""
@@ -33,14 +33,14 @@ def speak(folder: WorkFolder, shards: int) -> None:
     folder.shards.mkdir(parents=True, exist_ok=True)
     sources, recipe = Sources.of(folder), recipe_of(folder)
     for shard in tqdm(range(shards), desc=KIND):
-        stem = folder.shards / f"{KIND}_{shard:04}"
-        if stem.with_suffix(".jsonl").exists():
-            continue
-        # A graph draws its noise by the seed there is when it is opened: a teacher for every shard.
-        ort.set_seed(_SEED + shard)
-        teacher, texts = recipe.speak(), sentences(sources, random.Random(_SEED * 1000 + shard))
-        said = ((*next(texts), 1.0) for _ in range(UTTERANCES_PER_SHARD))
-        write_shard(stem, [utterance(text, words, scale, teacher.speak(words)) for text, words, scale in said])
+        speak_shard = partial(_speak_shard, shard=shard, sources=sources)
+        make_shard(folder.shards / f"{KIND}_{shard:04}", recipe, _SEED + shard, speak_shard)
+
+
+def _speak_shard(teacher: Teacher, shard: int, sources: Sources) -> Iterator[Utterance]:
+    texts = sentences(sources, random.Random(_SEED * 1000 + shard))
+    for text, words in islice(texts, UTTERANCES_PER_SHARD):
+        yield utterance(text, words, 1.0, teacher.speak(words))
 
 
 def sentences(sources: Sources, generator: random.Random) -> Iterator[tuple[str, list[SpokenWord]]]:
@@ -59,8 +59,8 @@ def sentences(sources: Sources, generator: random.Random) -> Iterator[tuple[str,
             words = spoken_words(text, sources.lexicon)
         words = _last_sentence(words)
         mark = words[-1].mark
-        if mark not in MARKS or generator.random() > _OWN_MARK_SHARE:
-            mark = generator.choice(MARKS)
+        if mark not in RAISED_MARKS or generator.random() > _OWN_MARK_SHARE:
+            mark = generator.choice(RAISED_MARKS)
         words[-1] = SpokenWord(words[-1].text, words[-1].phones, mark)
         text = " ".join(word.text + word.mark for word in words)
         if len(words) <= _MOST_WORDS and letters_of(text) not in forbidden:
@@ -68,5 +68,5 @@ def sentences(sources: Sources, generator: random.Random) -> Iterator[tuple[str,
 
 
 def _last_sentence(words: list[SpokenWord]) -> list[SpokenWord]:
-    begins = [place for place, word in enumerate(words[:-1], 1) if word.mark in (".", *MARKS)]
+    begins = [place for place, word in enumerate(words[:-1], 1) if word.mark in (".", *RAISED_MARKS)]
     return words[begins[-1] :] if begins else words

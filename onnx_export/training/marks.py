@@ -22,7 +22,7 @@ from .examples import Example, Examples
 from .generator import checkpoint_of, load_generator, loss_of
 from .generator_model import Layer, LocalGenerator
 from .local_objective import losses
-from .marked_speech import KIND, MARKS, speak
+from .marked_speech import KIND, speak
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
 from .progress import LossLog, set_learning_rate, trapezoid
@@ -74,7 +74,7 @@ def learn(folder: WorkFolder) -> None:
     log.write(step=_STEPS, untold=before, told=after)
     print(f"nats in the first three layers of marked sentences never learned from: untold {before}, told {after}")
     state["model"] = model.state_dict()
-    state["data"]["foretold_marks"] = [mark for mark in MARKS if STRENGTHS[mark]]
+    state["data"]["foretold_marks"] = [mark for mark, strength in STRENGTHS.items() if strength]
     checkpoint_of(folder, "local").save(lambda: state, force=True)
 
 
@@ -82,7 +82,7 @@ def _only_vectors(model: LocalGenerator) -> torch.optim.Optimizer:
     """An optimiser of the rows that tell marks, which begin as the row that tells none."""
     model.requires_grad_(False)
     table = model.text_table.weight
-    rows = torch.tensor([_row(mark) for mark in MARKS])
+    rows = torch.tensor([_row(mark) for mark in STRENGTHS])
     table[rows] = table[_row("")].clone()
     learning = torch.zeros(len(table), 1).index_fill(0, rows, 1.0)
     table.requires_grad_(True).register_hook(lambda gradient: gradient * learning)
@@ -93,8 +93,8 @@ def _only_vectors(model: LocalGenerator) -> torch.optim.Optimizer:
 def _follow(model: LocalGenerator) -> None:
     """Move the rows that tell marks as far from the one that tells none as they are to be followed."""
     table = model.text_table.weight
-    for mark in MARKS:
-        table[_row(mark)] = torch.lerp(table[_row("")], table[_row(mark)], STRENGTHS[mark])
+    for mark, strength in STRENGTHS.items():
+        table[_row(mark)] = torch.lerp(table[_row("")], table[_row(mark)], strength)
 
 
 def _row(mark: str) -> int:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 24_000
+RAISED_MARKS = ("?", "!")
+"""What closes a sentence that is not said as a statement."""
 _STRESS = {"0": "", "1": "ˈ", "2": "ˌ"}
 
 
