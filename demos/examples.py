@@ -41,6 +41,7 @@ EXAMPLES = (
         "When the meeting is over, please send everyone the notes, book the room again for next week, and remind me to "
         "call my sister before she leaves for the airport in the evening.",
     ),
+    Example("exclamation", "That is wonderful news! I knew you could do it!"),
 )
 
 

@@ -16,9 +16,10 @@ from voicestack.onnx_export.specs import CodecConfig
 from voicestack.runtime.errors import InputError
 
 from .audio import AudioPool
-from .codec import REFRESH_STEPS, SpectralLoss, coarse_latent, load_analysis, restore_modules, spoken, state_of
+from .codec import REFRESH_STEPS, SpectralLoss, load_analysis, restore_modules, spoken, state_of
 from .codec_model import CodecDecoder
 from .discriminator import Discriminator, judge_loss, maker_losses
+from .dropout import coarse_latent
 from .paths import WorkFolder
 from .pitch_target import speaker_span
 from .precision import bfloat16, fuse

@@ -20,13 +20,14 @@ from voicestack.runtime.errors import InputError
 
 from .audio import AudioPool
 from .codec_model import LOG_FLOOR, CodecDecoder, Encoder, LogMel, PatchDecoder, ResidualQuantiser
+from .dropout import Depths, coarse_latent, random_depths
 from .inherit import inherited
 from .paths import WorkFolder
 from .pitch import PitchSpan
 from .pitch_target import pitch_target, speaker_span
 from .precision import bfloat16, fuse
 from .progress import Checkpoint, LossLog, learning_rate_factor, set_learning_rate
-from .voices import SAMPLING, recipe_of
+from .voices import recipe_of
 
 _SEED = 1
 _INHERITED_PEAK = 0.5
@@ -73,31 +74,6 @@ def finished_decoder(folder: WorkFolder) -> Path:
     if not path.exists():
         raise InputError(f"{path}: no such file; finish the stage `codec` of {folder.voice_name} first")
     return path
-
-
-def drop_depths(vectors: Tensor, generator: torch.Generator) -> Tensor:
-    """Quantiser dropout: half the clips as deep as voices speak, a fifth in full, the rest at any depth or depth ramp.
-
-    vectors: float32 [B, frames, n_vq, latent] -> latent float32 [B, frames, latent].
-    """
-    batch, frames, n_vq, _ = vectors.shape
-    draw = torch.rand(batch, generator=generator)
-    ends = torch.randint(1, n_vq + 1, (batch, 2), generator=generator)
-    ends[draw < 0.85, 1] = ends[draw < 0.85, 0]
-    ends[draw < 0.7] = SAMPLING.depth
-    ends[draw < 0.2] = n_vq
-    ramp = torch.linspace(0, 1, frames)
-    depths = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * ramp
-    kept = torch.arange(n_vq) < depths.round()[..., None]
-    return (vectors * kept[..., None]).sum(2)
-
-
-@torch.no_grad()
-def coarse_latent(encoder: Encoder, quantiser: ResidualQuantiser, pcm: Tensor, generator: torch.Generator) -> Tensor:
-    """The quantised latent [B, frames, latent] of pcm [B, samples], each clip at depths of its own."""
-    latent = encoder(encoder.patches(pcm))
-    vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1)))
-    return drop_depths(vectors.reshape(*latent.shape[:2], *vectors.shape[1:]), generator)
 
 
 def train_analysis(folder: WorkFolder) -> None:
@@ -212,15 +188,11 @@ def spoken(decoder: CodecDecoder, latent: Tensor, pcm: Tensor, span: PitchSpan) 
 
 def train_synthesis(folder: WorkFolder) -> None:
     """Train the decoder on the frozen codes; a finished phase returns at once."""
-    config, stage = CodecConfig(), folder.stage("codec")
+    stage = folder.stage("codec")
     checkpoint, log = Checkpoint(stage / "synthesis.pt"), LossLog(folder.stage("codec/synthesis"))
-    encoder, quantiser = load_analysis(folder)
-    torch.manual_seed(_SEED + 1)
-    decoder = CodecDecoder(config)
-    optimiser = torch.optim.AdamW(
-        [{"params": decoder.parameters(), "base_lr": 1.2e-3}], betas=(0.8, 0.99), weight_decay=0.01
-    )
-    modules = {"decoder": decoder, "optimiser": optimiser}
+    synthesis = Synthesis(*load_analysis(folder))
+    decoder = synthesis.decoder
+    modules = {"decoder": decoder, "optimiser": synthesis.optimiser}
     first, steps = restore_modules(checkpoint, modules), recipe_of(folder).synthesis_steps
     if first >= steps or synthesis_checkpoint(folder) != checkpoint.path:
         return
@@ -229,26 +201,54 @@ def train_synthesis(folder: WorkFolder) -> None:
     if origin and first == 0:
         decoder.load_state_dict(origin["decoder"])
     fuse(decoder.blocks)
-    pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
+    pool = AudioPool(folder)
     span = speaker_span(pool)
-    late = config.n_fft - config.hop
     for step in tqdm(range(first, steps), desc="codec synthesis", initial=first, total=steps):
-        draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
-        set_learning_rate(optimiser, peak * learning_rate_factor(step, warm_up=50, total=steps))
         if step % REFRESH_STEPS == 0:
             pool.refresh()
-        pcm = pool.crops(16, 16 * config.frame_samples, draws)
-        latent = coarse_latent(encoder, quantiser, pcm, generator)
-        made, pitch_error = spoken(decoder, latent, pcm, span)
-        loss, log_mel = spectral_loss(made[:, late:], pcm[:, :-late])
-        optimiser.zero_grad(set_to_none=True)
-        (loss + pitch_error).backward()
-        norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
-        optimiser.step()
+        losses = synthesis.learn(pool, span, step, steps, peak=peak)
         if step % 10 == 0 or step == steps - 1:
-            losses = {"loss": loss, "log_mel": log_mel, "pitch_octaves": pitch_error, "grad_norm": norm}
             log.write(step=step, **{name: value.item() for name, value in losses.items()})
         checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == steps)
+
+
+class Synthesis:
+    """The decoder, which learns from frozen codes; its first weights are the same whenever it is made."""
+
+    def __init__(self, encoder: Encoder, quantiser: ResidualQuantiser) -> None:
+        torch.manual_seed(_SEED + 1)
+        self.decoder = CodecDecoder(encoder.config)
+        group = {"params": self.decoder.parameters(), "base_lr": 1.2e-3}
+        self.optimiser = torch.optim.AdamW([group], betas=(0.8, 0.99), weight_decay=0.01)
+        self._encoder, self._quantiser, self._spectral_loss = encoder, quantiser, SpectralLoss(encoder.config)
+
+    def learn(
+        self,
+        pool: AudioPool,
+        span: PitchSpan,
+        step: int,
+        steps: int,
+        *,
+        peak: float = 1.0,
+        depths: Depths = random_depths,
+    ) -> dict[str, Tensor]:
+        """Take step `step` of `steps`, at `peak` of the usual learning rate, of clips cut to such `depths`.
+
+        Returns the loss, its log-mel part, the error of the pitch in octaves, and the norm of the gradient.
+        """
+        draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
+        set_learning_rate(self.optimiser, peak * learning_rate_factor(step, warm_up=50, total=steps))
+        config = self.decoder.config
+        pcm = pool.crops(16, 16 * config.frame_samples, draws)
+        latent = coarse_latent(self._encoder, self._quantiser, pcm, generator, depths)
+        made, pitch_error = spoken(self.decoder, latent, pcm, span)
+        late = config.n_fft - config.hop
+        loss, log_mel = self._spectral_loss(made[:, late:], pcm[:, :-late])
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss + pitch_error).backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.decoder.parameters(), 3.0)
+        self.optimiser.step()
+        return {"loss": loss, "log_mel": log_mel, "pitch_octaves": pitch_error, "grad_norm": norm}
 
 
 def state_of(modules: dict[str, Any], step: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from .lines import append_line, read_lines
 from .paths import LEXICON, VOICE, WorkFolder, whole_file
 from .resynthesis import Resynthesis
 from .speech import SAMPLE_RATE_HZ, Teacher
-from .summary import draw, summarise
+from .summary import draw, said_by, summarise
 from .teacher_text import teacher_words
 from .voices import recipe_of
 from .word_errors import word_errors
@@ -42,7 +43,10 @@ PREFIX_SENTENCES = 40
 DURATION_SENTENCES = 40
 DURATION_FACTORS = (0.9, 1.0, 1.15)
 RUNAWAY_FACTOR = 1.5
+SAYINGS = 3
+"""How often each sentence is said: of one saying each, the words misheard vary by more than a tenth."""
 _SEED = 1
+_SEEDS_APART = 1000
 
 Pcm = NDArray[np.float32]
 
@@ -85,9 +89,9 @@ def run(folder: WorkFolder, *, limit: int | None = None, voice: Path = VOICE) ->
 
 
 def _jobs(bench: "Bench", sentences: list[Sentence]) -> Iterator[Job]:
-    for sentence in sentences:
-        yield "teacher", sentence, partial(bench.judge_teacher, sentence)
-        yield "voice", sentence, partial(bench.judge_voice, sentence)
+    for saying, sentence in product(range(SAYINGS), sentences):
+        yield said_by("teacher", saying), sentence, partial(bench.judge_teacher, sentence, saying)
+        yield said_by("voice", saying), sentence, partial(bench.judge_voice, sentence, saying)
     everyday = [sentence for sentence in sentences if sentence.group == "everyday"]
     for sentence in everyday[:DURATION_SENTENCES]:
         yield "duration", sentence, partial(bench.judge_duration, sentence)
@@ -161,7 +165,7 @@ class Bench:
 
     def weights_key(self, system: str) -> str:
         """What tells one set of weights from another, for one of the systems judged."""
-        if system == "teacher":
+        if system.startswith("teacher"):
             return ""
         return self._codec.key if system.startswith("codec_") else self._voice_key
 
@@ -186,13 +190,14 @@ class Bench:
         """Whose figures these are: the hash of the weights, and the provenance its manifest tells."""
         return {"weights": weights_hash(self._bundle.manifest), **self._bundle.manifest.provenance}
 
-    def judge_teacher(self, sentence: Sentence) -> dict[str, Any]:
-        """What is heard of the teacher."""
-        return self.heard(sentence, self.teacher_speech(sentence))
+    def judge_teacher(self, sentence: Sentence, saying: int = 0) -> dict[str, Any]:
+        """What is heard of the teacher, who says it anew each time but the first."""
+        pcm = self._teacher_saying(sentence).astype(np.float32) / 32768.0 if saying else self.teacher_speech(sentence)
+        return self.heard(sentence, pcm)
 
-    def judge_voice(self, sentence: Sentence) -> dict[str, Any]:
+    def judge_voice(self, sentence: Sentence, saying: int) -> dict[str, Any]:
         """What is heard of the voice, whether it ended as it should, and how much it sounds like the teacher."""
-        pcm, chunks = self._voice_speech(sentence)
+        pcm, chunks = self._voice_speech(sentence, saying)
         similarity = {"similarity": self.similarity(sentence, pcm)}
         return self.heard(sentence, pcm) | similarity | self._ending(sentence, pcm, chunks)
 
@@ -244,8 +249,11 @@ class Bench:
         path = self._folder.stage("teacher") / f"{name}.npy"
         if not path.exists():
             with whole_file(path) as aside:
-                np.save(aside, self._teacher.speak(teacher_words(sentence.text, self._lexicon)).pcm)
+                np.save(aside, self._teacher_saying(sentence))
         return np.load(path).astype(np.float32) / 32768.0
+
+    def _teacher_saying(self, sentence: Sentence) -> NDArray[np.int16]:
+        return self._teacher.speak(teacher_words(sentence.text, self._lexicon)).pcm
 
     def _heard_by_two(self, sentence: Sentence, pcm: Pcm) -> dict[str, Any]:
         """As `heard`; and of the words the recogniser misses, the places (`hearing`) of those that were `said`."""
@@ -259,8 +267,9 @@ class Bench:
         said = self._witness.said(pcm, words, doubtful)
         return measured | {"said": [place for word in said for place in places[word]]}
 
-    def _voice_speech(self, sentence: Sentence) -> tuple[Pcm, list[Chunk]]:
-        chunks = list(self._speaker.speak(sentence.text, sampling=SamplingParams(seed=sentence.index)))
+    def _voice_speech(self, sentence: Sentence, saying: int = 0) -> tuple[Pcm, list[Chunk]]:
+        sampling = SamplingParams(seed=sentence.index + _SEEDS_APART * saying)
+        chunks = list(self._speaker.speak(sentence.text, sampling=sampling))
         return np.concatenate([chunk.pcm for chunk in chunks]), chunks
 
     def _ending(self, sentence: Sentence, pcm: Pcm, chunks: list[Chunk]) -> dict[str, bool]:

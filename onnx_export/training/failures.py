@@ -219,7 +219,9 @@ def _jobs(bench: "Bench", sentences: list["Sentence"]) -> Iterator["Job"]:
 
 
 def _trained_on(folder: WorkFolder) -> Iterator[str]:
-    for path in folder.shard_files():
+    from .marked_speech import KIND
+
+    for path in (*folder.shard_files(), *folder.shard_files(KIND)):
         for line in path.read_text("utf-8").splitlines():
             yield json.loads(line)["text"]
 

@@ -36,9 +36,9 @@ _LAYER_WEIGHTS: dict[HeadKind, list[float]] = {
     "local": [4.0] * 3 + [3.0] + [2.0] * 2 + [1.5] * 2 + [0.3] * 24,
     "delay": [3.0] * 3 + [2.0] * 3 + [1.0] * 26,
 }
-_GOING_ON_PEAK, _GOING_ON_DECAY = 0.5, 0.5
+GOING_ON_PEAK, GOING_ON_DECAY = 0.5, 0.5
 """The learning rate, as a share of the first one, at which kept weights go on learning, and how long it then falls."""
-_TRAIL_SHARE = 0.85
+TRAIL_SHARE = 0.85
 """The last part of a leg, whose steps its mean is of; before, the weights are on their way from where it began."""
 _REGRESSION_WEIGHT = 6.0
 _ROUNDING = 1e-2
@@ -84,7 +84,7 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
     if first >= steps:
         return
     origin = inherited(folder, "generator.pt") if head == "local" else None
-    peak, decay = (_GOING_ON_PEAK, _GOING_ON_DECAY) if since or origin else (1.0, DECAY_SHARE)
+    peak, decay = (GOING_ON_PEAK, GOING_ON_DECAY) if since or origin else (1.0, DECAY_SHARE)
     if first and first == since:
         save_whole(model.state_dict(), begun)
     if first == 0 and origin:
@@ -96,19 +96,12 @@ def train(folder: WorkFolder, *, steps: int, head: HeadKind = "local") -> None:
         if step == first or step % 100 == 0:
             examples.refresh()
         draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
-        for optimiser in optimisers.values():
-            factor = trapezoid(step - since, warm_up=30, total=steps - since, decay_share=decay)
-            set_learning_rate(optimiser, peak * factor)
+        factor = peak * trapezoid(step - since, warm_up=30, total=steps - since, decay_share=decay)
         batch = recipe.collate(examples.batch(draws, recipe.frames_per_step), draws)
         with bfloat16():
             loss, channel_nll, layers_nll = loss_of(model, head, batch, generator)
-        for optimiser in optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in optimisers.values():
-            optimiser.step()
-        if since and steps - step <= _TRAIL_SHARE * (steps - since):
+        descend(model, optimisers, loss, factor)
+        if since and steps - step <= TRAIL_SHARE * (steps - since):
             trail.follow(model.state_dict())
         if step % 10 == 0:
             log.write(step=step, loss=loss.item(), channel=channel_nll.item(), layers=_rounded(layers_nll))
@@ -161,6 +154,17 @@ def loss_of(
     hidden, channel_nll, layers_nll = recipe.losses(model, batch, spoil(batch.history, generator), generator)
     loss = _weighted(recipe, channel_nll, layers_nll) + _REGRESSION_WEIGHT * _regression(model, hidden, batch.stacks)
     return loss, channel_nll, layers_nll
+
+
+def descend(model: Generator, optimisers: Mapping[str, torch.optim.Optimizer], loss: Tensor, factor: float) -> None:
+    """One step of all weights down the gradient of a loss, at `factor` times the base learning rates."""
+    for optimiser in optimisers.values():
+        set_learning_rate(optimiser, factor)
+        optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimiser in optimisers.values():
+        optimiser.step()
 
 
 def _weighted(recipe: _Recipe, channel_nll: Tensor, layers_nll: Tensor) -> Tensor:
@@ -217,6 +221,11 @@ def _build(
 ) -> tuple[Generator, dict[str, torch.optim.Optimizer]]:
     torch.manual_seed(_SEED)
     model = recipe.model(config, codebooks)
+    return model, optimisers_of(model)
+
+
+def optimisers_of(model: Generator) -> dict[str, torch.optim.Optimizer]:
+    """What all weights learn with: Muon for what lies between hidden vectors, AdamW for the rest."""
     matrices: list[Tensor] = []
     stacks: list[Tensor] = []
     others: list[Tensor] = []
@@ -224,7 +233,7 @@ def _build(
         hidden = ("layers." in name and parameter.ndim == 2) or name in _HIDDEN_MATRICES
         (matrices if hidden else stacks if name in LAYER_STACKS else others).append(parameter)
     adam = torch.optim.AdamW([{"params": others, "base_lr": 2e-3}], betas=(0.9, 0.95), weight_decay=0.0)
-    return model, {"muon": Muon(matrices, base_lr=0.02), "stacks": Muon(stacks, base_lr=0.006), "adam": adam}
+    return {"muon": Muon(matrices, base_lr=0.02), "stacks": Muon(stacks, base_lr=0.006), "adam": adam}
 
 
 def _take_backbone(checkpoint: Checkpoint, model: Generator) -> None:

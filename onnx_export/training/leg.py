@@ -45,12 +45,13 @@ def best_mean(
     begun: Mapping[str, Tensor], trail: Mapping[str, Tensor], cost: Callable[[Mapping[str, Tensor]], float]
 ) -> tuple[float, dict[str, Tensor]]:
     """The share of `trail` in the mean that costs least, and that mean; `cost` takes weights of the same names."""
-    means = {share: _mean(begun, trail, share) for share in _SHARES}
+    means = {share: mean_of(begun, trail, share) for share in _SHARES}
     share = min(_SHARES, key=lambda share: cost(means[share]))
     return share, means[share]
 
 
-def _mean(begun: Mapping[str, Tensor], trail: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+def mean_of(begun: Mapping[str, Tensor], trail: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The weighted mean of where a leg began and of what it went through; `share` is the latter's weight."""
     return {
         name: torch.lerp(begun[name], value, share) if value.is_floating_point() else value
         for name, value in trail.items()

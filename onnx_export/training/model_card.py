@@ -17,15 +17,15 @@ _BAD_AT = """\
 _MARKS_KNOWN_LATE = """\
 - How a sentence ends is known half a second ahead: a question or an exclamation is told by its end alone, and is not
   said higher from its beginning on."""
-_QUESTIONS_FORETOLD = """\
-- A question is said as one from its first word on only where its mark has been written before it begins; an exclamation
-  is told by its end alone."""
+_MARKS_FORETOLD = """\
+- A question is said as one, and an exclamation higher, from its first word on only where its mark has been written
+  before it begins."""
 
 
 def render(manifest: Manifest) -> str:
     """The card as Markdown."""
     facts, metrics = manifest.provenance, manifest.metrics
-    marks = _QUESTIONS_FORETOLD if "?" in manifest.text.foretold_marks else _MARKS_KNOWN_LATE
+    marks = _MARKS_FORETOLD if manifest.text.foretold_marks else _MARKS_KNOWN_LATE
     return f"""# Model card: {manifest.name}
 
 An English text-to-speech voice for streaming: {facts["generator_parameters"] / 1e6:.1f} M parameters generate
@@ -75,7 +75,7 @@ def _metrics(metrics: dict[str, Any]) -> str:
         ("speaker similarity to the teacher, mean / minimum",
          f"{metrics['similarity']['mean']} / {metrics['similarity']['minimum']}"),
         ("mean absolute relative duration error", f"{metrics.get('duration_error_percent', '-')} %"),
-        (f"runaways / two words or more skipped / added, of {metrics['sentences']} sentences",
+        (f"runaways / two words or more skipped / added, of {metrics['sentences'] * metrics['sayings']} sayings",
          f"{failures['runaways']} / {failures['skips']} / {failures['repeats']}"),
         (f"codec alone, WER at {', '.join(codec)} layers", ", ".join(f"{c['wer_percent']} %" for c in codec.values())),
         ("the teacher on the same sentences", f"{metrics['codec_teacher_wer_percent']} %"),

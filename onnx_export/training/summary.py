@@ -1,6 +1,7 @@
 """From judged sentences to the figures of the README: rates, counts, and the plot."""
 
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,31 @@ import numpy as np
 Record = dict[str, Any]
 
 
+def said_by(who: str, saying: int) -> str:
+    """The name in a record of who, `voice` or `teacher`, said a sentence, and for the second time and on of which."""
+    return f"{who}_{saying + 1}" if saying else who
+
+
 def summarise(records: Iterable[Record], facts: dict[str, Any]) -> dict[str, Any]:
-    """Word error rates in percent, similarities, failure counts and duration error of one evaluation."""
+    """Word error rates in percent, similarities, failure counts and duration error of one evaluation.
+
+    Rates and counts are of all sayings, a sentence's similarity is the mean of its sayings'.
+    """
     by_system: dict[str, list[Record]] = {}
+    said: dict[str, list[Record]] = {"teacher": [], "voice": []}
     for record in records:
         by_system.setdefault(record["system"], []).append(record)
-    voice = by_system.get("voice", [])
+        said.get(record["system"].split("_")[0], []).append(record)
+    voice = said["voice"]
+    sentences = dict.fromkeys((r["group"], r["index"]) for r in voice)
     teacher = {(r["group"], r["index"]): r for r in by_system.get("teacher", [])}
-    summary: dict[str, Any] = {"facts": facts, "sentences": len(voice), "wer_percent": {}}
-    for system in ("teacher", "voice"):
-        for group in ("everyday", "corpus"):
-            chosen = [r for r in by_system.get(system, []) if r["group"] == group]
-            summary["wer_percent"][f"{system}_{group}"] = word_error_rate(chosen)
+    summary: dict[str, Any] = {"facts": facts, "sentences": len(sentences), "wer_percent": {}}
+    for system, group in product(said, ("everyday", "corpus")):
+        chosen = [r for r in said[system] if r["group"] == group]
+        summary["wer_percent"][f"{system}_{group}"] = word_error_rate(chosen)
     if voice:
-        similarities = [r["similarity"] for r in voice]
+        summary["sayings"] = len(voice) // len(sentences)
+        similarities = [_mean_similarity(voice, sentence) for sentence in sentences]
         summary["similarity"] = {"mean": round(float(np.mean(similarities)), 3), "minimum": round(min(similarities), 3)}
         summary["failures"] = {
             "runaways": sum(r["runaway"] for r in voice),
@@ -52,6 +64,10 @@ def word_error_rate(records: list[Record]) -> float | None:
     """Edits over words in percent, over all sentences together."""
     words = sum(record["words"] for record in records)
     return round(100 * sum(record["edits"] for record in records) / words, 2) if words else None
+
+
+def _mean_similarity(voice: list[Record], sentence: tuple[str, int]) -> float:
+    return float(np.mean([r["similarity"] for r in voice if (r["group"], r["index"]) == sentence]))
 
 
 def _worse(record: Record, teacher: dict[tuple[str, int], Record], key: str) -> bool:

@@ -149,7 +149,9 @@ def test_no_sentence_was_trained_on(tmp_path: Path) -> None:
     before = unseen(folder, 260)
     trained = {sentence.text for sentence in before if sentence.group == "made"}
     assert len(trained) == 60
-    shard.write_text("".join(json.dumps({"text": text.rstrip(".?!") + "!"}) + "\n" for text in trained), "utf-8")
+    lines = [json.dumps({"text": text.rstrip(".?!") + "!"}) + "\n" for text in trained]
+    shard.write_text("".join(lines[:40]), "utf-8")
+    shard.with_name("marked_0000.jsonl").write_text("".join(lines[40:]), "utf-8")
     after = unseen(folder, 260)
     assert after[:200] == before[:200]
     assert not trained & {sentence.text for sentence in after}

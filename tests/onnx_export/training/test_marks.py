@@ -16,7 +16,7 @@ from voicestack.onnx_export.training import data, marked_speech, marks  # noqa: 
 from voicestack.onnx_export.training.examples import Example  # noqa: E402
 from voicestack.onnx_export.training.generator_model import LocalGenerator  # noqa: E402
 from voicestack.onnx_export.training.paths import LEXICON, WorkFolder  # noqa: E402
-from voicestack.onnx_export.training.progress import Checkpoint  # noqa: E402
+from voicestack.onnx_export.training.progress import Checkpoint, LossLog  # noqa: E402
 from voicestack.onnx_export.training.prosody_text import lines  # noqa: E402
 from voicestack.runtime.cue_clock import COLUMN_STARTS  # noqa: E402
 from voicestack.runtime.text import Lexicon  # noqa: E402
@@ -33,62 +33,95 @@ def hello(mark: str) -> Example:
     return Example([("hello", ("HH", "AH0", "L", "OW1"), mark)], [0.05, 0.1, 0.2, 0.3, 0.4], 1.0, codes)
 
 
-@pytest.fixture
-def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LocalGenerator, dict[str, Any], str]:
-    """A generator as it was, what the stage made of its checkpoint in three steps, and the log of the stage."""
+def untrained(count: int) -> list[LocalGenerator]:
+    """Small generators of the same random weights."""
     torch.manual_seed(0)
-    books = torch.randn(CONFIG.n_vq, CONFIG.codebook, CONFIG.latent)
-    before, trained = (LocalGenerator(CONFIG, books) for _ in "ab")
+    models = [LocalGenerator(CONFIG, torch.randn(CONFIG.n_vq, CONFIG.codebook, CONFIG.latent)) for _ in range(count)]
     with torch.no_grad():
-        for parameter in before.parameters():
+        for parameter in models[0].parameters():
             parameter.normal_(std=0.1)
-    trained.load_state_dict(before.state_dict())
-    questions = [hello("?"), hello("!")]
-    examples = SimpleNamespace(refresh=lambda: None, validation=lambda: questions, batch=lambda *_: questions)
-    checkpoint = Checkpoint(tmp_path / "generator.pt")
-    state = {"step": 7, "data": {"hours": 1.0}, "model": before.state_dict()}
-    monkeypatch.setattr(marks, "_STEPS", 3)
-    monkeypatch.setattr(marks, "STRENGTHS", {"?": 1.0, "!": 2.0})
+    for model in models[1:]:
+        model.load_state_dict(models[0].state_dict())
+    return [model.eval() for model in models]
+
+
+def changed(before: LocalGenerator, after: LocalGenerator) -> list[str]:
+    """The names of the weights that differ."""
+    now = after.state_dict()
+    return [name for name, was in before.state_dict().items() if not torch.equal(was, now[name])]
+
+
+EXAMPLES: Any = SimpleNamespace(
+    refresh=lambda: None,
+    facts=lambda: {"hours": 0.5},
+    validation=lambda: [hello("?"), hello("!")],
+    batch=lambda draws, _: [hello(mark) for mark in draws.permutation(["?", "!"])],
+)
+
+
+def test_the_vectors_are_learned_with_all_else_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rows of one table are new, each another, and all is free to learn again behind it."""
+    monkeypatch.setattr(marks, "_VECTOR_STEPS", 3)
+    before, model = untrained(2)
+    marks._learn_vectors(model, EXAMPLES, LossLog(tmp_path))
+    assert changed(before, model) == ["text_table.weight"]
+    table = model.text_table.weight
+    assert (before.text_table.weight != table).any(1).nonzero().flatten().tolist() == ROWS[1:]
+    none, question, exclamation = table[ROWS]
+    assert not torch.equal(question, exclamation)
+    assert max((question - none).norm(), (exclamation - none).norm()) < 1  # They begin as the row of no mark.
+    table.sum().backward()  # type: ignore[no-untyped-call]
+    assert table.grad is not None
+    assert table.grad.all()
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_share_of_the_leg_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All weights learn; what is taken lies between where they began and the mean of where they went."""
+    monkeypatch.setattr(marks, "_LEG_STEPS", 3)
+    before, half, whole = untrained(3)
+    marks._learn_all(half, EXAMPLES, EXAMPLES, LossLog(tmp_path))
+    monkeypatch.setattr(marks, "_LEG_SHARE", 1.0)
+    marks._learn_all(whole, EXAMPLES, EXAMPLES, LossLog(tmp_path))
+    assert {"text_table.weight", "code_in.weight"} < set(changed(before, whole))
+    for name, was in before.state_dict().items():
+        torch.testing.assert_close(half.state_dict()[name], torch.lerp(was, whole.state_dict()[name], 0.5))
+
+
+def test_a_generator_that_can_be_told_marks_does_not_learn_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage follows the vectors as far as it says, puts all into the checkpoint, logs, and has no more to do."""
+    before, model = untrained(2)
+    state: dict[str, Any] = {"step": 7, "data": {"hours": 1.0}, "model": before.state_dict()}
+    checkpoint, spoken = Checkpoint(tmp_path / "generator.pt"), list[int]()
+    monkeypatch.setattr(marks, "_VECTOR_STEPS", 2)
+    monkeypatch.setattr(marks, "_LEG_STEPS", 2)
     monkeypatch.setattr(marks, "fuse", lambda _: None)
-    monkeypatch.setattr(marks, "speak", lambda *_: None)
-    monkeypatch.setattr(marks, "Examples", lambda *_: examples)
-    monkeypatch.setattr(marks, "load_generator", lambda _: (trained.eval(), state))
+    monkeypatch.setattr(marks, "speak", lambda _, shards: spoken.append(shards))
+    monkeypatch.setattr(marks, "Examples", lambda *_: EXAMPLES)
+    monkeypatch.setattr(marks, "load_generator", lambda _: (model, state))
     monkeypatch.setattr(marks, "checkpoint_of", lambda *_: checkpoint)
-    marks.learn(WorkFolder(tmp_path))
+    for _ in "ab":
+        marks.learn(WorkFolder(tmp_path))
     kept = checkpoint.load()
     assert kept is not None
-    return before, kept, (tmp_path / "marks" / "log.jsonl").read_text("utf-8")
+    assert (kept["step"], kept["data"]) == (7, {"hours": 1.5, "foretold_marks": ["?", "!"]})
+    torch.testing.assert_close(kept["model"], model.state_dict())
+    assert len(spoken) == 1
+    log = (tmp_path / "marks" / "log.jsonl").read_text("utf-8").splitlines()
+    assert len(log) == 5
+    assert "untold" in log[-1]
 
 
-def test_nothing_but_what_tells_a_mark_is_learned(learned: tuple[LocalGenerator, dict[str, Any], str]) -> None:
-    """Two rows of one table are new, each another; all else is as it was, and the checkpoint says what can be told."""
-    before, kept, log = learned
-    was, now = before.state_dict(), kept["model"]
-    assert [name for name in was if not torch.equal(was[name], now[name])] == ["text_table.weight"]
-    changed = (was["text_table.weight"] != now["text_table.weight"]).any(1).nonzero().flatten().tolist()
-    assert changed == ROWS[1:]
-    none, question, exclamation = now["text_table.weight"][ROWS]
-    assert not torch.equal(question, exclamation)
-    assert (question - none).norm() < 1 > (exclamation - none).norm()  # They begin as the row of no mark.
-    assert kept["step"] == 7
-    assert kept["data"] == {"hours": 1.0, "foretold_marks": ["?", "!"]}
-    assert log.count("\n") == 4
-    assert '"untold"' in log
-
-
-def test_a_mark_that_costs_more_than_it_gives_is_not_told(
-    learned: tuple[LocalGenerator, dict[str, Any], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its row is that of no mark again; and a generator that has its vectors does not learn them again."""
-    before, kept, _ = learned
-    monkeypatch.setattr(marks, "load_generator", lambda _: (before, {"data": {"foretold_marks": []}}))
-    monkeypatch.setattr(marks, "STRENGTHS", {"?": 0.5, "!": 0.0})
-    marks.learn(WorkFolder(tmp_path))
-    before.load_state_dict(kept["model"])
-    none, question, _ = kept["model"]["text_table.weight"][ROWS]
-    marks._follow(before)
-    rows = before.state_dict()["text_table.weight"][ROWS]
-    torch.testing.assert_close(rows, torch.stack([none, (none + question) / 2, none]))
+def test_vectors_are_followed_as_far_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 is as learned, 2 is twice as far from the row of no mark."""
+    before, model = untrained(2)
+    monkeypatch.setattr(marks, "STRENGTHS", {"?": 0.5, "!": 2.0})
+    marks._follow(model)
+    none, question, exclamation = before.text_table.weight[ROWS]
+    followed = torch.stack([none, (none + question) / 2, 2 * exclamation - none])
+    torch.testing.assert_close(model.text_table.weight[ROWS], followed)
 
 
 @pytest.fixture(scope="module")

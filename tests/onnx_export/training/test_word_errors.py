@@ -89,3 +89,20 @@ def test_summary_counts_skips_beyond_the_teachers() -> None:
     summary = summarise([*teacher, *voice], {})
     assert summary["failures"]["skips"] == 1
     assert summary["wer_percent"]["voice_everyday"] == word_error_rate(voice) == 20.0
+
+
+def test_a_summary_is_of_all_sayings() -> None:
+    """Rates and counts are of each saying, however it is named; of a sentence's similarities the mean counts."""
+    same = {"group": "corpus", "words": 10, "longest_insertion": 0, "longest_deletion": 0, "seconds": 1.0}
+    said = [("teacher", 0, 1), ("teacher_2", 0, 2), ("voice", 0, 2), ("voice_2", 0, 5), ("codec_2", 0, 9)]
+    records = [
+        {**same, "system": system, "index": index, "edits": edits, "similarity": 0.7 + edits / 50, "runaway": edits > 4}
+        | {"capped": False}
+        for system, index, edits in said
+    ]
+    summary = summarise(records, {})
+    assert (summary["sentences"], summary["sayings"]) == (1, 2)
+    assert summary["wer_percent"]["teacher_corpus"] == 15.0
+    assert summary["wer_percent"]["voice_corpus"] == 35.0
+    assert summary["similarity"] == {"mean": 0.77, "minimum": 0.77}
+    assert summary["failures"]["runaways"] == 1

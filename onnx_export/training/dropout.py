@@ -1,0 +1,64 @@
+"""Quantiser dropout: what synthesis learns from, so that it decodes however many layers there are.
+
+After Zeghidour et al. 2021, "SoundStream", section III-C; here the depth may also change within a clip, as it does
+where a machine makes frames shallower under load.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .codec_model import Encoder, ResidualQuantiser
+from .voices import SAMPLING
+
+Depths = Callable[[int, int, int, torch.Generator], Tensor]
+"""Layers kept, float32 [clips, frames], of so many clips, frames and layers."""
+
+
+def random_depths(clips: int, frames: int, n_vq: int, generator: torch.Generator) -> Tensor:
+    """Quantiser dropout: half the clips as deep as voices speak, a fifth in full, the rest at any depth or depth ramp.
+
+    Returns layers kept, float32 [clips, frames].
+    """
+    draw = torch.rand(clips, generator=generator)
+    ends = torch.randint(1, n_vq + 1, (clips, 2), generator=generator)
+    ends[draw < 0.85, 1] = ends[draw < 0.85, 0]
+    ends[draw < 0.7] = SAMPLING.depth
+    ends[draw < 0.2] = n_vq
+    return ramps(ends, frames)
+
+
+def ramps(ends: Tensor, frames: int) -> Tensor:
+    """Depths float32 [clips, frames] that go evenly from the first to the second of `ends`, int64 [clips, 2]."""
+    return (ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * torch.linspace(0, 1, frames)).round()
+
+
+def cut(vectors: Tensor, depths: Tensor) -> Tensor:
+    """The latent float32 [B, frames, latent] of each frame's first layers.
+
+    vectors: float32 [B, frames, n_vq, latent]. depths: float32 [B, frames].
+    """
+    kept = torch.arange(vectors.shape[2]) < depths[..., None]
+    return (vectors * kept[..., None]).sum(2)
+
+
+@torch.no_grad()
+def layers_of(encoder: Encoder, quantiser: ResidualQuantiser, pcm: Tensor) -> Tensor:
+    """What each layer adds to the latent of pcm [B, samples]; float32 [B, frames, n_vq, latent]."""
+    latent = encoder(encoder.patches(pcm))
+    vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1)))
+    return vectors.reshape(*latent.shape[:2], *vectors.shape[1:])
+
+
+def coarse_latent(
+    encoder: Encoder,
+    quantiser: ResidualQuantiser,
+    pcm: Tensor,
+    generator: torch.Generator,
+    depths: Depths = random_depths,
+) -> Tensor:
+    """The quantised latent [B, frames, latent] of pcm [B, samples], each clip at depths of its own."""
+    layers = layers_of(encoder, quantiser, pcm)
+    clips, frames, n_vq = layers.shape[:3]
+    return cut(layers, depths(clips, frames, n_vq, generator))
