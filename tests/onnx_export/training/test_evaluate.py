@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ pytest.importorskip("torch", reason="the `export` extra is not installed")
 pytest.importorskip("tqdm", reason="the `export` extra is not installed")
 pytest.importorskip("soxr", reason="the `train` extra is not installed")
 
-from voicestack.onnx_export.training.evaluate import Job, Results, Sentence
+from voicestack.onnx_export.training.evaluate import Job, Results, Sentence, _jobs
 
 HELLO, GOODBYE = Sentence("everyday", 0, "Hello."), Sentence("everyday", 1, "Goodbye.")
 
@@ -47,3 +48,17 @@ def test_other_weights_or_another_text_are_measured_anew(tmp_path: Path, key: st
     found = results.find("voice", sentence)
     assert found is not None
     assert (found["text"], found["weights"]) == (sentence.text, key)
+
+
+def test_each_sentence_is_said_three_times_by_voice_and_teacher() -> None:
+    """Each saying has a name of its own; the codec and lengths that are asked for are judged once."""
+
+    def say(_: Sentence, saying: int = 0) -> dict[str, Any]:
+        return {"saying": saying}
+
+    bench: Any = SimpleNamespace(judge_teacher=say, judge_voice=say, judge_duration=say, judge_codec=say)
+    made = [(name, sentence.text, measure()["saying"]) for name, sentence, measure in _jobs(bench, [HELLO, GOODBYE])]
+    assert len({(name, text) for name, text, _ in made}) == len(made)
+    said = [(name, saying) for name, text, saying in made if text == "Hello." and name[0] in "tv"]
+    assert said == [(f"{who}{n}", i) for i, n in enumerate(("", "_2", "_3")) for who in ("teacher", "voice")]
+    assert [name for name, text, _ in made if text == "Hello." and name == "duration"] == ["duration"]
