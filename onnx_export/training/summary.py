@@ -93,7 +93,7 @@ def draw(summary: dict[str, Any], picture: Path) -> None:
             label=system,
             color=colour,
         )
-        left.bar_label(bars, fmt="%.1f")
+        left.bar_label(bars, fmt="%.2f")
     left.set(title="word error rate, held-out sentences", ylabel="%", xticks=range(2), xticklabels=groups)
     left.margins(y=0.25)
     left.legend(frameon=False)
