@@ -222,16 +222,22 @@ def test_a_file_that_is_no_listener_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("layers", "doubted"), [(8, True), (3, False)])
 def test_nonsense_is_doubted_unless_it_is_too_coarse_to_be_judged(layers: int, doubted: bool) -> None:
-    """Load may take layers away down to eight without making the listener blind."""
+    """Load may take layers away down to eight without making the listener blind.
+
+    However hot, half the sayings come out clear, so there are six.
+    """
     ensemble = Ensemble(Bundle.load(default_voice_path(), verify_hashes=False), slots=1)
-    utterance = ensemble.begin(StreamSpec(SamplingParams(temperature=3.0, seed=1), depth=8))
-    utterance.play(layers)
-    utterance.push("The cat sat on the mat, and the mat lay on the floor.")
-    utterance.finish()
     found: list[Reason] = []
-    ended = False
-    while not ended:
-        (advanced,) = ensemble.step([(utterance, 4)])
-        found += [doubt.reason for doubt in advanced.chunk.doubts] if advanced.chunk else []
-        ended = advanced.advance in (Advance.DONE, Advance.FAILED)
+    for seed in range(6):
+        sampling = SamplingParams(temperature=3.0, top_k=64, top_p=1.0, seed=seed)
+        utterance = ensemble.begin(StreamSpec(sampling, depth=8))
+        utterance.play(layers)
+        utterance.push("The cat sat on the mat, and the mat lay on the floor. Nine people saw it, and eight went home.")
+        utterance.finish()
+        ended = False
+        while not ended:
+            (advanced,) = ensemble.step([(utterance, 4)])
+            found += [doubt.reason for doubt in advanced.chunk.doubts] if advanced.chunk else []
+            ended = advanced.advance in (Advance.DONE, Advance.FAILED)
+        ensemble.release(utterance)
     assert (Reason.UNCLEAR in found) is doubted
