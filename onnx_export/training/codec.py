@@ -20,7 +20,7 @@ from voicestack.runtime.errors import InputError
 
 from .audio import AudioPool
 from .codec_model import LOG_FLOOR, CodecDecoder, Encoder, LogMel, PatchDecoder, ResidualQuantiser
-from .dropout import Depths, coarse_latent, random_depths
+from .dropout import coarse_latent
 from .inherit import inherited
 from .paths import WorkFolder
 from .pitch import PitchSpan
@@ -222,17 +222,8 @@ class Synthesis:
         self.optimiser = torch.optim.AdamW([group], betas=(0.8, 0.99), weight_decay=0.01)
         self._encoder, self._quantiser, self._spectral_loss = encoder, quantiser, SpectralLoss(encoder.config)
 
-    def learn(
-        self,
-        pool: AudioPool,
-        span: PitchSpan,
-        step: int,
-        steps: int,
-        *,
-        peak: float = 1.0,
-        depths: Depths = random_depths,
-    ) -> dict[str, Tensor]:
-        """Take step `step` of `steps`, at `peak` of the usual learning rate, of clips cut to such `depths`.
+    def learn(self, pool: AudioPool, span: PitchSpan, step: int, steps: int, *, peak: float = 1.0) -> dict[str, Tensor]:
+        """Take step `step` of `steps`, at `peak` of the usual learning rate.
 
         Returns the loss, its log-mel part, the error of the pitch in octaves, and the norm of the gradient.
         """
@@ -240,7 +231,7 @@ class Synthesis:
         set_learning_rate(self.optimiser, peak * learning_rate_factor(step, warm_up=50, total=steps))
         config = self.decoder.config
         pcm = pool.crops(16, 16 * config.frame_samples, draws)
-        latent = coarse_latent(self._encoder, self._quantiser, pcm, generator, depths)
+        latent = coarse_latent(self._encoder, self._quantiser, pcm, generator)
         made, pitch_error = spoken(self.decoder, latent, pcm, span)
         late = config.n_fft - config.hop
         loss, log_mel = self._spectral_loss(made[:, late:], pcm[:, :-late])

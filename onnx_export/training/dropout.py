@@ -4,16 +4,11 @@ After Zeghidour et al. 2021, "SoundStream", section III-C; here the depth may al
 where a machine makes frames shallower under load.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from .codec_model import Encoder, ResidualQuantiser
 from .voices import SAMPLING
-
-Depths = Callable[[int, int, int, torch.Generator], Tensor]
-"""Layers kept, float32 [clips, frames], of so many clips, frames and layers."""
 
 
 def random_depths(clips: int, frames: int, n_vq: int, generator: torch.Generator) -> Tensor:
@@ -51,14 +46,8 @@ def layers_of(encoder: Encoder, quantiser: ResidualQuantiser, pcm: Tensor) -> Te
     return vectors.reshape(*latent.shape[:2], *vectors.shape[1:])
 
 
-def coarse_latent(
-    encoder: Encoder,
-    quantiser: ResidualQuantiser,
-    pcm: Tensor,
-    generator: torch.Generator,
-    depths: Depths = random_depths,
-) -> Tensor:
+def coarse_latent(encoder: Encoder, quantiser: ResidualQuantiser, pcm: Tensor, generator: torch.Generator) -> Tensor:
     """The quantised latent [B, frames, latent] of pcm [B, samples], each clip at depths of its own."""
-    layers = layers_of(encoder, quantiser, pcm)
-    clips, frames, n_vq = layers.shape[:3]
-    return cut(layers, depths(clips, frames, n_vq, generator))
+    vectors = layers_of(encoder, quantiser, pcm)
+    clips, frames, n_vq = vectors.shape[:3]
+    return cut(vectors, random_depths(clips, frames, n_vq, generator))
