@@ -34,14 +34,13 @@ EXAMPLES = (
     Example("numbers", "That comes to $42.50, and the train leaves on March 3rd at 4:45 p.m."),
     Example("spelled", "Your ticket is under the name Joan Baker: J. O. A. N., then B. A. K. E. R."),
     Example("list", "You will need flour, two eggs, butter, sugar, a lemon, and a little salt."),
-    Example("pause", "One moment, please. [pause 1s] Thank you for waiting."),
+    Example("pause", "One moment, please. [pause 1s] Good news, your table is ready!"),
     Example("slower", "The code for the front door is nine, two, seven, four.", rate=0.9),
     Example(
         "long",
         "When the meeting is over, please send everyone the notes, book the room again for next week, and remind me to "
         "call my sister before she leaves for the airport in the evening.",
     ),
-    Example("exclamation", "That is wonderful news! I knew you could do it!"),
 )
 
 

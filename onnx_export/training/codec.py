@@ -188,11 +188,15 @@ def spoken(decoder: CodecDecoder, latent: Tensor, pcm: Tensor, span: PitchSpan) 
 
 def train_synthesis(folder: WorkFolder) -> None:
     """Train the decoder on the frozen codes; a finished phase returns at once."""
-    stage = folder.stage("codec")
+    config, stage = CodecConfig(), folder.stage("codec")
     checkpoint, log = Checkpoint(stage / "synthesis.pt"), LossLog(folder.stage("codec/synthesis"))
-    synthesis = Synthesis(*load_analysis(folder))
-    decoder = synthesis.decoder
-    modules = {"decoder": decoder, "optimiser": synthesis.optimiser}
+    encoder, quantiser = load_analysis(folder)
+    torch.manual_seed(_SEED + 1)
+    decoder = CodecDecoder(config)
+    optimiser = torch.optim.AdamW(
+        [{"params": decoder.parameters(), "base_lr": 1.2e-3}], betas=(0.8, 0.99), weight_decay=0.01
+    )
+    modules = {"decoder": decoder, "optimiser": optimiser}
     first, steps = restore_modules(checkpoint, modules), recipe_of(folder).synthesis_steps
     if first >= steps or synthesis_checkpoint(folder) != checkpoint.path:
         return
@@ -201,45 +205,26 @@ def train_synthesis(folder: WorkFolder) -> None:
     if origin and first == 0:
         decoder.load_state_dict(origin["decoder"])
     fuse(decoder.blocks)
-    pool = AudioPool(folder)
+    pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     span = speaker_span(pool)
+    late = config.n_fft - config.hop
     for step in tqdm(range(first, steps), desc="codec synthesis", initial=first, total=steps):
+        draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
+        set_learning_rate(optimiser, peak * learning_rate_factor(step, warm_up=50, total=steps))
         if step % REFRESH_STEPS == 0:
             pool.refresh()
-        losses = synthesis.learn(pool, span, step, steps, peak=peak)
+        pcm = pool.crops(16, 16 * config.frame_samples, draws)
+        latent = coarse_latent(encoder, quantiser, pcm, generator)
+        made, pitch_error = spoken(decoder, latent, pcm, span)
+        loss, log_mel = spectral_loss(made[:, late:], pcm[:, :-late])
+        optimiser.zero_grad(set_to_none=True)
+        (loss + pitch_error).backward()
+        norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
+        optimiser.step()
         if step % 10 == 0 or step == steps - 1:
+            losses = {"loss": loss, "log_mel": log_mel, "pitch_octaves": pitch_error, "grad_norm": norm}
             log.write(step=step, **{name: value.item() for name, value in losses.items()})
         checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == steps)
-
-
-class Synthesis:
-    """The decoder, which learns from frozen codes; its first weights are the same whenever it is made."""
-
-    def __init__(self, encoder: Encoder, quantiser: ResidualQuantiser) -> None:
-        torch.manual_seed(_SEED + 1)
-        self.decoder = CodecDecoder(encoder.config)
-        group = {"params": self.decoder.parameters(), "base_lr": 1.2e-3}
-        self.optimiser = torch.optim.AdamW([group], betas=(0.8, 0.99), weight_decay=0.01)
-        self._encoder, self._quantiser, self._spectral_loss = encoder, quantiser, SpectralLoss(encoder.config)
-
-    def learn(self, pool: AudioPool, span: PitchSpan, step: int, steps: int, *, peak: float = 1.0) -> dict[str, Tensor]:
-        """Take step `step` of `steps`, at `peak` of the usual learning rate.
-
-        Returns the loss, its log-mel part, the error of the pitch in octaves, and the norm of the gradient.
-        """
-        draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
-        set_learning_rate(self.optimiser, peak * learning_rate_factor(step, warm_up=50, total=steps))
-        config = self.decoder.config
-        pcm = pool.crops(16, 16 * config.frame_samples, draws)
-        latent = coarse_latent(self._encoder, self._quantiser, pcm, generator)
-        made, pitch_error = spoken(self.decoder, latent, pcm, span)
-        late = config.n_fft - config.hop
-        loss, log_mel = self._spectral_loss(made[:, late:], pcm[:, :-late])
-        self.optimiser.zero_grad(set_to_none=True)
-        (loss + pitch_error).backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.decoder.parameters(), 3.0)
-        self.optimiser.step()
-        return {"loss": loss, "log_mel": log_mel, "pitch_octaves": pitch_error, "grad_norm": norm}
 
 
 def state_of(modules: dict[str, Any], step: int) -> dict[str, Any]:

@@ -39,15 +39,9 @@ def cut(vectors: Tensor, depths: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def layers_of(encoder: Encoder, quantiser: ResidualQuantiser, pcm: Tensor) -> Tensor:
-    """What each layer adds to the latent of pcm [B, samples]; float32 [B, frames, n_vq, latent]."""
-    latent = encoder(encoder.patches(pcm))
-    vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1)))
-    return vectors.reshape(*latent.shape[:2], *vectors.shape[1:])
-
-
 def coarse_latent(encoder: Encoder, quantiser: ResidualQuantiser, pcm: Tensor, generator: torch.Generator) -> Tensor:
     """The quantised latent [B, frames, latent] of pcm [B, samples], each clip at depths of its own."""
-    vectors = layers_of(encoder, quantiser, pcm)
-    clips, frames, n_vq = vectors.shape[:3]
-    return cut(vectors, random_depths(clips, frames, n_vq, generator))
+    latent = encoder(encoder.patches(pcm))
+    clips, frames = latent.shape[:2]
+    vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1))).unflatten(0, (clips, frames))
+    return cut(vectors, random_depths(clips, frames, vectors.shape[2], generator))

@@ -192,8 +192,9 @@ class Bench:
 
     def judge_teacher(self, sentence: Sentence, saying: int = 0) -> dict[str, Any]:
         """What is heard of the teacher, who says it anew each time but the first."""
-        pcm = self._teacher_saying(sentence).astype(np.float32) / 32768.0 if saying else self.teacher_speech(sentence)
-        return self.heard(sentence, pcm)
+        return self.heard(
+            sentence, _floats(self._teacher_saying(sentence)) if saying else self.teacher_speech(sentence)
+        )
 
     def judge_voice(self, sentence: Sentence, saying: int) -> dict[str, Any]:
         """What is heard of the voice, whether it ended as it should, and how much it sounds like the teacher."""
@@ -250,7 +251,7 @@ class Bench:
         if not path.exists():
             with whole_file(path) as aside:
                 np.save(aside, self._teacher_saying(sentence))
-        return np.load(path).astype(np.float32) / 32768.0
+        return _floats(np.load(path))
 
     def _teacher_saying(self, sentence: Sentence) -> NDArray[np.int16]:
         return self._teacher.speak(teacher_words(sentence.text, self._lexicon)).pcm
@@ -279,6 +280,10 @@ class Bench:
             "runaway": bool(pcm.size > RUNAWAY_FACTOR * expected + 3 * CodecConfig().frame_samples),
             "capped": any(chunk.event == "capped" for chunk in chunks),
         }
+
+
+def _floats(pcm: NDArray[np.int16]) -> Pcm:
+    return pcm.astype(np.float32) / 32768.0
 
 
 def weights_hash(manifest: Manifest) -> str:

@@ -92,9 +92,7 @@ def _learn_vectors(model: LocalGenerator, marked: Examples, log: LossLog) -> Non
         draws = np.random.default_rng([_SEED, step])
         batch = collate_local(marked.batch(draws, _VECTOR_ROWS), draws, foretold=True)
         factor = trapezoid(step, warm_up=5, total=_VECTOR_STEPS, decay_share=0.5)
-        loss = _loss(model, [batch], step)
-        descend(model, {"adam": optimiser}, loss, factor)
-        log.write(step=step, loss=loss.item())
+        _take_step(model, {"adam": optimiser}, [batch], step, factor, log)
     masked.remove()
     model.requires_grad_(True)
 
@@ -107,19 +105,27 @@ def _learn_all(model: LocalGenerator, marked: Examples, plain: Examples, log: Lo
         draws = np.random.default_rng([_SEED, _VECTOR_STEPS + step])
         told = collate_local(marked.batch(draws, _LEG_ROWS), draws, foretold=True)
         batches = [told, collate_local(plain.batch(draws, _LEG_ROWS), draws)]
-        factor = trapezoid(step, warm_up=30, total=_LEG_STEPS, decay_share=GOING_ON_DECAY)
-        loss = _loss(model, batches, _VECTOR_STEPS + step)
-        descend(model, optimisers, loss, GOING_ON_PEAK * factor)
-        log.write(step=_VECTOR_STEPS + step, loss=loss.item())
+        factor = GOING_ON_PEAK * trapezoid(step, warm_up=30, total=_LEG_STEPS, decay_share=GOING_ON_DECAY)
+        _take_step(model, optimisers, batches, _VECTOR_STEPS + step, factor, log)
         if _LEG_STEPS - step <= TRAIL_SHARE * _LEG_STEPS:
             trail.follow(model.state_dict())
     model.load_state_dict(mean_of(begun, trail.mean, _LEG_SHARE))
 
 
-def _loss(model: LocalGenerator, batches: list[Batch], step: int) -> Tensor:
+def _take_step(
+    model: LocalGenerator,
+    optimisers: dict[str, torch.optim.Optimizer],
+    batches: list[Batch],
+    step: int,
+    factor: float,
+    log: LossLog,
+) -> None:
+    """One step on the mean of the batches' losses, at `factor` times the base learning rates."""
     generator = torch.Generator().manual_seed(step)
     with bfloat16():
-        return torch.stack([loss_of(model, "local", batch, generator)[0] for batch in batches]).mean()
+        loss = torch.stack([loss_of(model, "local", batch, generator)[0] for batch in batches]).mean()
+    descend(model, optimisers, loss, factor)
+    log.write(step=step, loss=loss.item())
 
 
 @torch.no_grad()

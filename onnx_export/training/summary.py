@@ -21,21 +21,25 @@ def summarise(records: Iterable[Record], facts: dict[str, Any]) -> dict[str, Any
     Rates and counts are of all sayings, a sentence's similarity is the mean of its sayings'.
     """
     by_system: dict[str, list[Record]] = {}
-    said: dict[str, list[Record]] = {"teacher": [], "voice": []}
     for record in records:
         by_system.setdefault(record["system"], []).append(record)
-        said.get(record["system"].split("_")[0], []).append(record)
+    said = {
+        who: [r for system, some in by_system.items() if system.split("_")[0] == who for r in some]
+        for who in ("teacher", "voice")
+    }
     voice = said["voice"]
-    sentences = dict.fromkeys((r["group"], r["index"]) for r in voice)
+    similarities: dict[tuple[str, int], list[float]] = {}
+    for r in voice:
+        similarities.setdefault((r["group"], r["index"]), []).append(r["similarity"])
     teacher = {(r["group"], r["index"]): r for r in by_system.get("teacher", [])}
-    summary: dict[str, Any] = {"facts": facts, "sentences": len(sentences), "wer_percent": {}}
+    summary: dict[str, Any] = {"facts": facts, "sentences": len(similarities), "wer_percent": {}}
     for system, group in product(said, ("everyday", "corpus")):
         chosen = [r for r in said[system] if r["group"] == group]
         summary["wer_percent"][f"{system}_{group}"] = word_error_rate(chosen)
     if voice:
-        summary["sayings"] = len(voice) // len(sentences)
-        similarities = [_mean_similarity(voice, sentence) for sentence in sentences]
-        summary["similarity"] = {"mean": round(float(np.mean(similarities)), 3), "minimum": round(min(similarities), 3)}
+        summary["sayings"] = len(voice) // len(similarities)
+        means = [float(np.mean(some)) for some in similarities.values()]
+        summary["similarity"] = {"mean": round(float(np.mean(means)), 3), "minimum": round(min(means), 3)}
         summary["failures"] = {
             "runaways": sum(r["runaway"] for r in voice),
             "capped": sum(r["capped"] for r in voice),
@@ -64,10 +68,6 @@ def word_error_rate(records: list[Record]) -> float | None:
     """Edits over words in percent, over all sentences together."""
     words = sum(record["words"] for record in records)
     return round(100 * sum(record["edits"] for record in records) / words, 2) if words else None
-
-
-def _mean_similarity(voice: list[Record], sentence: tuple[str, int]) -> float:
-    return float(np.mean([r["similarity"] for r in voice if (r["group"], r["index"]) == sentence]))
 
 
 def _worse(record: Record, teacher: dict[tuple[str, int], Record], key: str) -> bool:
