@@ -217,7 +217,7 @@ def held_out(bundle: Bundle, frames: int) -> Rows | None:
     ort.set_seed(0)
     speaker, lexicon, draws = piper.Piper(), Lexicon.load(bundle.lexicon_path), np.random.default_rng(0)
     tokens, starts_s, codes = [], [], np.zeros((0, bundle.manifest.n_vq), np.int64)
-    for text in paths.EVERYDAY.read_text("utf-8").splitlines():
+    for text in paths.written_lines("everyday"):
         words = teacher_text.teacher_words(text, lexicon)
         speech = speaker.speak(words)
         spellings, end_s = (

@@ -72,8 +72,11 @@ def _batch(
     return Batch(*(torch.from_numpy(array) for array in (text_ids, history, channel, stacks, codes)))
 
 
-def spoil(history: Tensor, generator: torch.Generator) -> Tensor:
-    """History as imperfect as at generation: some codes wrong, some frames gone, some utterances cut to a depth."""
+def spoil(history: Tensor, generator: torch.Generator, usual_depth: int) -> Tensor:
+    """History as imperfect as at generation: some codes wrong, some frames gone, most utterances cut to a depth.
+
+    Half of them are cut to the usual depth, a fifth are whole.
+    """
     size, steps, n_vq = history.shape
     heard = history != 1024
     rate = torch.rand(size, 1, 1, generator=generator) * 0.15
@@ -82,5 +85,7 @@ def spoil(history: Tensor, generator: torch.Generator) -> Tensor:
     spoiled = torch.where(wrong & heard, noise, history)
     gone = torch.rand(size, steps, 1, generator=generator) < 0.12
     depth = torch.randint(1, n_vq + 1, (size, 1, 1), generator=generator)
-    depth[torch.rand(size, 1, 1, generator=generator) < 0.7] = n_vq
+    draw = torch.rand(size, 1, 1, generator=generator)
+    depth[draw < 0.7] = usual_depth
+    depth[draw < 0.2] = n_vq
     return torch.where(gone | (torch.arange(n_vq) >= depth), 1024, spoiled)

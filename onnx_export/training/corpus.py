@@ -30,7 +30,7 @@ def sentences(lexicon: Lexicon) -> list[str]:
     found: dict[str, None] = {}
     for paragraph in _paragraphs():
         for raw in _SENTENCE_END.split(paragraph):
-            sentence = _tidy(raw)
+            sentence = tidy(raw)
             if sentence is not None and all(word in lexicon for word in words_of(sentence)):
                 found[sentence] = None
     return list(found)
@@ -41,7 +41,8 @@ def words_of(sentence: str) -> list[str]:
     return re.findall(r"[a-z][a-z']*", sentence.lower())
 
 
-def _tidy(raw: str) -> str | None:
+def tidy(raw: str) -> str | None:
+    """A sentence with plain marks and one space between words; None unless it is of 12..150 characters and clean."""
     text = re.sub(r"\s+", " ", raw).strip()
     text = re.sub(r"\s+-+\s+|--+|;|:", ", ", text).replace("-", " ")
     text = re.sub(r"\s+", " ", re.sub(r"\s*,[\s,]*", ", ", text)).strip()
@@ -54,7 +55,7 @@ def _paragraphs() -> Iterator[str]:
     yield from _chatterbot()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        _unpack_debian(root)
+        unpack_debian(root, _DEBIAN_PACKAGES)
         for file in sorted((root / "usr/share/games/fortunes").rglob("*")):
             if file.is_file() and not file.suffix and file.name not in _SKIPPED_FORTUNES:
                 for fortune in file.read_text("utf-8", "ignore").split("\n%\n"):
@@ -76,9 +77,10 @@ def _chatterbot() -> Iterator[str]:
                 yield text if text[-1:] in ".?!" else text + "."
 
 
-def _unpack_debian(root: Path) -> None:
+def unpack_debian(root: Path, packages: tuple[str, ...]) -> None:
+    """Unpack packages into a folder without installing them; InputError where that cannot be done."""
     with tempfile.TemporaryDirectory() as downloads:
-        _run(["apt-get", "download", *_DEBIAN_PACKAGES], downloads)
+        _run(["apt-get", "download", *packages], downloads)
         for package in Path(downloads).glob("*.deb"):
             _run(["dpkg", "-x", str(package), str(root)], downloads)
 
@@ -90,6 +92,6 @@ def _run(command: list[str], folder: str) -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         reason = getattr(error, "stderr", "") or str(error)
         raise InputError(
-            f"the corpus is made of the Debian packages {', '.join(_DEBIAN_PACKAGES)}, and {command[0]} failed: "
-            f"{reason.strip()}; stand on a Debian with package lists (`apt-get update`)"
+            f"texts are made of Debian packages, and `{' '.join(command)}` failed: {reason.strip()}; stand on a Debian "
+            "with package lists (`apt-get update`)"
         ) from error

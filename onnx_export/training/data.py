@@ -3,7 +3,8 @@
 A shard is `shard_0000.npz` (pcm int16 24 kHz, all utterances end to end, and their ends) beside `shard_0000.jsonl`
 (one line an utterance: text, words as [spelling, phones, mark], onsets_s per phone and mark, length_scale).
 Shard contents depend on the seed and the shard number only, so shards may be made in any order, by several workers.
-The first shards are those of the first voice; what an assistant says has a larger and richer part in those behind them.
+The first shards are those of the first voice; what an assistant says has a larger and richer part in those behind them,
+and half of the last ones is of a dictionary.
 """
 
 import json
@@ -11,7 +12,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -23,19 +24,21 @@ from tqdm import tqdm
 from voicestack.runtime.errors import InputError
 from voicestack.runtime.text.lexicon import Lexicon
 
-from . import corpus
+from . import corpus, dictionary
 from .assistant_text import AssistantText
 from .dialogue_text import DialogueText
-from .paths import EVERYDAY, LEXICON, WorkFolder, whole_file
+from .paths import LEXICON, WRITTEN, WorkFolder, whole_file, written_lines
 from .speech import SAMPLE_RATE_HZ, Speech, SpokenWord, Teacher
 from .voices import VoiceRecipe, recipe_of
 
 UTTERANCES_PER_SHARD = 100
 HELD_OUT_CORPUS_SENTENCES = 100
-_FIRST_DIALOGUE_SHARD = 140
+_FIRST_DIALOGUE_SHARD, _FIRST_DICTIONARY_SHARD = 140, 570
 _ASSISTANT_SHARE = 0.45
 _DIALOGUE_SHARE, _TEMPLATE_SHARE = 0.60, 0.12
 """Of the later shards: the share of what `DialogueText` makes, and of the first shards' assistant sentences."""
+_DICTIONARY_SHARE = 0.5
+"""Of the last shards; the rest of them is as in those before."""
 _COMMON_WORD_TIMES = 4
 _SEED = 20261122
 
@@ -67,23 +70,33 @@ class Sources:
 
     lexicon: Lexicon
     sentences: list[str]
+    dictionary: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, folder: WorkFolder) -> "Sources":
-        """The lexicon, and the corpus sentences of a work folder but for those that are held out."""
+    def of(cls, folder: WorkFolder, *, with_dictionary: bool = False) -> "Sources":
+        """The lexicon, and the sentences of a work folder but for those that are held out."""
         lexicon = Lexicon.load(LEXICON)
-        return cls(lexicon, _corpus_sentences(folder, lexicon))
+        entries = _dictionary_sentences(folder, lexicon) if with_dictionary else []
+        return cls(lexicon, _corpus_sentences(folder, lexicon), entries)
 
     def sentences_of(self, shard: int) -> list[str]:
         """As many corpus sentences as a shard has utterances; which of them are said is drawn later."""
-        places = range(shard * UTTERANCES_PER_SHARD, (shard + 1) * UTTERANCES_PER_SHARD)
-        return [self.sentences[place % len(self.sentences)] for place in places]
+        return _in_turn(self.sentences, shard)
+
+    def entries_of(self, shard: int) -> list[str]:
+        """As many sentences of the dictionary."""
+        return _in_turn(self.dictionary, shard - _FIRST_DICTIONARY_SHARD)
 
     @cached_property
     def common(self) -> list[str]:
         """Words that the corpus has more than once or twice."""
         counts = Counter(word for sentence in self.sentences for word in corpus.words_of(sentence))
         return sorted(word for word, times in counts.items() if times >= _COMMON_WORD_TIMES and len(word) > 1)
+
+
+def _in_turn(sentences: list[str], shard: int) -> list[str]:
+    places = range(shard * UTTERANCES_PER_SHARD, (shard + 1) * UTTERANCES_PER_SHARD)
+    return [sentences[place % len(sentences)] for place in places]
 
 
 def spoken_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
@@ -101,7 +114,7 @@ def spoken_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
 def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) -> None:
     """Make shards until `hours` of speech exist, taking every part[1]-th shard from part[0] on."""
     folder.shards.mkdir(parents=True, exist_ok=True)
-    sources, recipe = Sources.of(folder), recipe_of(folder)
+    sources, recipe = Sources.of(folder, with_dictionary=True), recipe_of(folder)
     with tqdm(total=hours, unit="h", desc="data", bar_format="{l_bar}{bar}| {n:.2f}/{total:.1f} h [{elapsed}]") as bar:
         for shard in range(recipe.first_shard + part[0], 100_000, part[1]):
             done_hours = sum(seconds_of(path) for path in folder.shard_files()) / 3600
@@ -154,27 +167,42 @@ def seconds_of(path: Path) -> float:
 
 
 def held_out(folder: WorkFolder) -> dict[str, list[str]]:
-    """The two held-out sets by name: `everyday` (with digits, as a user writes) and `corpus`."""
+    """The held-out sets by name: `everyday` (with digits, as a user writes), `corpus`, `unusual` (words rarely met)."""
     if not folder.sentences.exists():
         raise InputError(
             f"{folder.sentences}: no such file; the stage `data` writes it, before it speaks the first shard"
         )
+    corpus_lines = folder.sentences.read_text("utf-8").splitlines()
     return {
-        "everyday": EVERYDAY.read_text("utf-8").splitlines(),
-        "corpus": folder.sentences.read_text("utf-8").splitlines()[:HELD_OUT_CORPUS_SENTENCES],
+        "everyday": written_lines("everyday"),
+        "corpus": corpus_lines[:HELD_OUT_CORPUS_SENTENCES],
+        "unusual": written_lines("unusual"),
     }
 
 
 def _corpus_sentences(folder: WorkFolder, lexicon: Lexicon) -> list[str]:
     """Training sentences; the first lines of the saved file are the held-out ones."""
-    if not folder.sentences.exists():
-        found = corpus.sentences(lexicon)
+    _shuffled(folder.sentences, lexicon, corpus.sentences)
+    return _but_for_held_out(folder, folder.sentences)
+
+
+def _dictionary_sentences(folder: WorkFolder, lexicon: Lexicon) -> list[str]:
+    _shuffled(folder.dictionary, lexicon, dictionary.sentences)
+    return _but_for_held_out(folder, folder.dictionary)
+
+
+def _shuffled(path: Path, lexicon: Lexicon, sentences: Callable[[Lexicon], list[str]]) -> None:
+    """Save sentences in a random order, unless that was done before."""
+    if not path.exists():
+        found = sentences(lexicon)
         random.Random(_SEED).shuffle(found)
-        with whole_file(folder.sentences) as aside:
+        with whole_file(path) as aside:
             aside.write_text("\n".join(found) + "\n", "utf-8")
+
+
+def _but_for_held_out(folder: WorkFolder, path: Path) -> list[str]:
     forbidden = {letters_of(text) for texts in held_out(folder).values() for text in texts}
-    lines = folder.sentences.read_text("utf-8").splitlines()
-    return [line for line in lines if letters_of(line) not in forbidden]
+    return [line for line in path.read_text("utf-8").splitlines() if letters_of(line) not in forbidden]
 
 
 def letters_of(text: str) -> str:
@@ -184,9 +212,8 @@ def letters_of(text: str) -> str:
 
 def _speak_shard(teacher: Teacher, shard: int, sources: Sources) -> Iterator[Utterance]:
     generator = random.Random(_SEED * 1000 + shard)
-    texts = _first_texts if shard < _FIRST_DIALOGUE_SHARD else _dialogue_texts
-    forbidden = {letters_of(line) for line in EVERYDAY.read_text("utf-8").splitlines()}
-    for text, words, length_scale in texts(generator, shard, sources):
+    forbidden = {letters_of(line) for name in WRITTEN for line in written_lines(name)}
+    for text, words, length_scale in _texts(generator, shard, sources):
         if letters_of(text) not in forbidden:
             scale = length_scale()
             speech = teacher.speak(words, length_scale=scale)
@@ -197,6 +224,17 @@ def utterance(text: str, words: list[SpokenWord], length_scale: float, speech: S
     """What a teacher said of a text, and how."""
     plain = [(word.text, word.phones, word.mark) for word in words]
     return Utterance(text, plain, speech.onsets_s, length_scale, speech.pcm)
+
+
+def _texts(generator: random.Random, shard: int, sources: Sources) -> Iterator[Line]:
+    if shard < _FIRST_DIALOGUE_SHARD:
+        yield from _first_texts(generator, shard, sources)
+    elif shard < _FIRST_DICTIONARY_SHARD:
+        yield from _dialogue_texts(generator, shard, sources)
+    else:
+        for line, entry in zip(_dialogue_texts(generator, shard, sources), sources.entries_of(shard), strict=True):
+            is_entry = generator.random() < _DICTIONARY_SHARE
+            yield (entry, spoken_words(entry, sources.lexicon), line[2]) if is_entry else line
 
 
 def _first_texts(generator: random.Random, shard: int, sources: Sources) -> Iterator[Line]:

@@ -1,6 +1,6 @@
 """Stage `failures`: what goes wrong, and how often, in a thousand sentences nobody trained on.
 
-The two held-out sets, and what the recipe's own text makers write from a seed of this stage, but for every text that a
+The held-out sets, and what the recipe's own text makers write from a seed of this stage, but for every text that a
 training shard has. Voice and teacher are heard by the same recogniser, and a word counts against the voice only where
 the teacher's own sound was heard better (`failures_of`). The same count with the two exchanged tells how much of it is
 the recogniser's chance: what is charged to the teacher so is no failure of anybody. A word that the recogniser misses
@@ -116,7 +116,7 @@ def run(folder: WorkFolder, *, voice: Path = VOICE, count: int = 1000) -> dict[s
 
 
 def unseen(folder: WorkFolder, count: int) -> list["Sentence"]:
-    """The first `count` of: the everyday set, the corpus set, and made texts that no training shard has, endlessly."""
+    """The first `count` of: the held-out sets, and made texts that no training shard has, endlessly."""
     from . import data
     from .assistant_text import AssistantText
     from .dialogue_text import DialogueText

@@ -26,7 +26,7 @@ from .muon import Muon
 from .paths import WorkFolder
 from .precision import bfloat16, fuse
 from .progress import DECAY_SHARE, Checkpoint, LossLog, save_whole, set_learning_rate, trapezoid
-from .voices import recipe_of
+from .voices import SAMPLING, recipe_of
 
 HeadKind = Literal["local", "delay"]
 
@@ -53,18 +53,22 @@ STAGES: dict[HeadKind, str] = {"local": "generator", "delay": "delay"}
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """What differs between the heads; an utterance of a delay head has `n_vq` rows more than it has frames."""
+    """What differs between the heads; an utterance of a delay head has `n_vq` rows more than it has frames.
+
+    usual_depth: of the history that a voice goes on from.
+    """
 
     head: HeadKind
     model: Callable[[GeneratorConfig, Tensor], Any]
     collate: Callable[[list[Example], np.random.Generator], Batch]
     losses: Callable[[Any, Batch, Tensor, torch.Generator | None], tuple[Tensor, Tensor, Tensor]]
     frames_per_step: int
+    usual_depth: int
 
 
 _RECIPES: dict[HeadKind, _Recipe] = {
-    "local": _Recipe("local", LocalGenerator, collate_local, local_objective.losses, 3000),
-    "delay": _Recipe("delay", DelayGenerator, collate_delay, delay_objective.losses, 2000),
+    "local": _Recipe("local", LocalGenerator, collate_local, local_objective.losses, 3000, SAMPLING.depth),
+    "delay": _Recipe("delay", DelayGenerator, collate_delay, delay_objective.losses, 2000, GeneratorConfig().n_vq),
 }
 
 
@@ -151,7 +155,8 @@ def loss_of(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(weighted loss, channel NLL, NLL per layer [n_vq]) of one training step."""
     recipe = _RECIPES[head]
-    hidden, channel_nll, layers_nll = recipe.losses(model, batch, spoil(batch.history, generator), generator)
+    history = spoil(batch.history, generator, recipe.usual_depth)
+    hidden, channel_nll, layers_nll = recipe.losses(model, batch, history, generator)
     loss = _weighted(recipe, channel_nll, layers_nll) + _REGRESSION_WEIGHT * _regression(model, hidden, batch.stacks)
     return loss, channel_nll, layers_nll
 

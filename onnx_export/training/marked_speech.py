@@ -14,7 +14,7 @@ from tqdm import tqdm
 from .assistant_text import AssistantText
 from .data import UTTERANCES_PER_SHARD, Sources, Utterance, letters_of, make_shard, spoken_words, utterance
 from .dialogue_text import DialogueText
-from .paths import EVERYDAY, WorkFolder
+from .paths import WRITTEN, WorkFolder, written_lines
 from .prosody_text import lines
 from .speech import RAISED_MARKS, SpokenWord, Teacher
 from .voices import recipe_of
@@ -47,7 +47,7 @@ def sentences(sources: Sources, generator: random.Random) -> Iterator[tuple[str,
     """Without end: one short sentence each, its words, and behind them one of the marks; none that is held out."""
     assistant = AssistantText(sources.lexicon, generator)
     dialogue = DialogueText(sources.lexicon, sources.common, generator)
-    texts = (*EVERYDAY.read_text("utf-8").splitlines(), *(line.text for line in lines()))
+    texts = [line for name in WRITTEN for line in written_lines(name)] + [line.text for line in lines()]
     forbidden = {letters_of(text) for text in texts}
     while True:
         draw = generator.random()

@@ -4,6 +4,8 @@ from typing import Any
 
 from voicestack.runtime.manifest import Manifest
 
+from .summary import GROUPS
+
 _BAD_AT = """\
 - {speaker}; other languages are read as if they were English.
 - Words the lexicon lacks are read letter by letter sounds, and names among them are often wrong; write `/ARPABET/`.
@@ -70,8 +72,8 @@ def _metrics(metrics: dict[str, Any]) -> str:
     rates, codec = metrics["wer_percent"], metrics["codec"]
     failures = metrics["failures"]
     rows = [
-        ("WER, everyday sentences, voice / teacher", f"{rates['voice_everyday']} % / {rates['teacher_everyday']} %"),
-        ("WER, corpus sentences, voice / teacher", f"{rates['voice_corpus']} % / {rates['teacher_corpus']} %"),
+        *((f"WER, {group} sentences, voice / teacher", f"{rates[f'voice_{group}']} % / {rates[f'teacher_{group}']} %")
+          for group in GROUPS if rates.get(f"voice_{group}") is not None),
         ("speaker similarity to the teacher, mean / minimum",
          f"{metrics['similarity']['mean']} / {metrics['similarity']['minimum']}"),
         ("mean absolute relative duration error", f"{metrics.get('duration_error_percent', '-')} %"),

@@ -15,11 +15,17 @@ KEPT = Path(__file__).with_name("kept")
 if not KEPT.exists():
     # They are too heavy for an installed package, so then they are those of the clone that one stands in.
     KEPT = Path("onnx_export") / "training" / "kept"
-EVERYDAY = Path(__file__).with_name("everyday.txt")
+WRITTEN = ("everyday", "unusual")
+"""The held-out sets that were written for nothing else."""
 _WEIGHTS = ("codec", "generator", "delay", "listener")
 """The stages whose folders hold weights."""
 FIRST_VOICE = "joe"
 """The voice of a work folder that was never told another's name."""
+
+
+def written_lines(name: str) -> list[str]:
+    """The sentences of one of `WRITTEN`."""
+    return Path(__file__).with_name(f"{name}.txt").read_text("utf-8").splitlines()
 
 
 @contextmanager
@@ -61,6 +67,11 @@ class WorkFolder:
     def sentences(self) -> Path:
         """The corpus sentences, shuffled; the first hundred are held out."""
         return self.root / "sentences.txt"
+
+    @property
+    def dictionary(self) -> Path:
+        """Sentences of a dictionary, shuffled."""
+        return self.root / "dictionary.txt"
 
     @property
     def shards(self) -> Path:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 Record = dict[str, Any]
+GROUPS = ("everyday", "corpus", "unusual")
+"""The held-out sets, as they are reported."""
 
 
 def said_by(who: str, saying: int) -> str:
@@ -33,7 +35,7 @@ def summarise(records: Iterable[Record], facts: dict[str, Any]) -> dict[str, Any
         similarities.setdefault((r["group"], r["index"]), []).append(r["similarity"])
     teacher = {(r["group"], r["index"]): r for r in by_system.get("teacher", [])}
     summary: dict[str, Any] = {"facts": facts, "sentences": len(similarities), "wer_percent": {}}
-    for system, group in product(said, ("everyday", "corpus")):
+    for system, group in product(said, GROUPS):
         chosen = [r for r in said[system] if r["group"] == group]
         summary["wer_percent"][f"{system}_{group}"] = word_error_rate(chosen)
     if voice:
@@ -84,17 +86,17 @@ def draw(summary: dict[str, Any], picture: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-    groups, rates = ("everyday", "corpus"), summary["wer_percent"]
+    rates = summary["wer_percent"]
     for offset, (system, colour) in zip((-0.2, 0.2), (("teacher", "#8da0b3"), ("voice", "#d9713c")), strict=True):
         bars = left.bar(
-            [place + offset for place in range(2)],
-            [rates[f"{system}_{g}"] for g in groups],
+            [place + offset for place in range(len(GROUPS))],
+            [rates[f"{system}_{group}"] for group in GROUPS],
             0.38,
             label=system,
             color=colour,
         )
         left.bar_label(bars, fmt="%.2f")
-    left.set(title="word error rate, held-out sentences", ylabel="%", xticks=range(2), xticklabels=groups)
+    left.set(title="word error rate, held-out sentences", ylabel="%", xticks=range(len(GROUPS)), xticklabels=GROUPS)
     left.margins(y=0.25)
     left.legend(frameon=False)
     depths = sorted(map(int, summary["codec"]))

@@ -7,7 +7,7 @@ pytest.importorskip("tqdm", reason="the `export` extra is not installed")
 pytest.importorskip("soxr", reason="the `export` extra is not installed")
 
 from voicestack.onnx_export.training import data
-from voicestack.onnx_export.training.paths import EVERYDAY, LEXICON
+from voicestack.onnx_export.training.paths import LEXICON, WRITTEN, written_lines
 from voicestack.onnx_export.training.speech import Speech, SpokenWord
 from voicestack.runtime.text import Lexicon
 
@@ -26,14 +26,15 @@ class Mute:
 @pytest.fixture(scope="module")
 def sources() -> data.Sources:
     sentences = [f"The {noun} is {word}." for noun in ("garden", "window") for word in ("open", "green") for _ in "ab"]
-    return data.Sources(Lexicon.load(LEXICON), sentences)
+    entries = [f"The {noun} is {word}." for noun in ("otter", "walrus", "badger") for word in ("gaunt", "aloof")]
+    return data.Sources(Lexicon.load(LEXICON), sentences, entries)
 
 
 def shard(number: int, sources: data.Sources, teacher: Mute | None = None) -> Iterator[data.Utterance]:
     return data._speak_shard(teacher or Mute(), number, sources)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("number", [3, 200])
+@pytest.mark.parametrize("number", [3, 200, 600])
 def test_a_shard_depends_on_its_number_alone(number: int, sources: data.Sources) -> None:
     """It is the same whatever was made before it, and another number makes another."""
     texts = [[u.text for u in shard(place, sources)] for place in (number, number + 1, number)]
@@ -51,12 +52,21 @@ def test_later_shards_are_mostly_what_an_assistant_says(sources: data.Sources) -
     assert max(teacher.scales) > 1.25
 
 
+def test_half_of_the_last_shards_is_of_the_dictionary(sources: data.Sources) -> None:
+    """In the shards behind the dialogues its entries come in turn, from the first one on, and in no other shard."""
+    of_it = [u.text in sources.dictionary for u in shard(600, sources)]
+    assert 35 < sum(of_it) < 65
+    assert not any(u.text in sources.dictionary for number in (3, 569) for u in shard(number, sources))
+    assert sources.entries_of(570)[:6] == sources.dictionary
+    assert sources.entries_of(571)[0] == sources.dictionary[100 % 6]
+
+
 def test_held_out_sentences_are_never_spoken() -> None:
     """Not even when they come as corpus sentences, with other marks."""
-    lines = [line.rstrip(".?!") + "!" for line in EVERYDAY.read_text("utf-8").splitlines() if line.isascii()]
+    lines = [line.rstrip(".?!") + "!" for name in WRITTEN for line in written_lines(name) if line.isascii()]
     plain = [line for line in lines if not any(char.isdigit() for char in line) and "$" not in line]
-    sources = data.Sources(Lexicon.load(LEXICON), plain)
-    assert not {u.text for number in (3, 200) for u in shard(number, sources)} & set(plain)
+    sources = data.Sources(Lexicon.load(LEXICON), plain, plain)
+    assert not {u.text for number in (3, 200, 600) for u in shard(number, sources)} & set(plain)
 
 
 def test_common_words_are_those_that_come_up_often(sources: data.Sources) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from voicestack.onnx_export.training import melody, prosody_text
 from voicestack.onnx_export.training.melody import Melody, Said
-from voicestack.onnx_export.training.paths import EVERYDAY, LEXICON
+from voicestack.onnx_export.training.paths import LEXICON, WRITTEN, written_lines
 from voicestack.onnx_export.training.pitch import STEP_S, PitchSpan
 from voicestack.onnx_export.training.prosody_summary import SYSTEMS, summarise, table
 from voicestack.onnx_export.training.speech import SAMPLE_RATE_HZ
@@ -120,7 +120,7 @@ def test_the_words_of_the_marked_sentences_end_in_one_syllable() -> None:
 def test_no_sentence_is_one_of_the_held_out_ones() -> None:
     """Those are for the word error rate alone, and every text is there once."""
     texts = [line.text for line in prosody_text.lines()]
-    assert not set(texts) & set(EVERYDAY.read_text("utf-8").splitlines())
+    assert not set(texts) & {line for name in WRITTEN for line in written_lines(name)}
     assert len(set(texts)) == len(texts)
 
 

@@ -1,8 +1,10 @@
 import random
 import re
 
+import pytest
+
 from voicestack.onnx_export.training.assistant_text import AssistantText, spoken
-from voicestack.onnx_export.training.paths import EVERYDAY, LEXICON
+from voicestack.onnx_export.training.paths import LEXICON, WRITTEN, written_lines
 from voicestack.runtime.text import Lexicon
 
 
@@ -30,7 +32,8 @@ def test_numbers_are_spoken_without_hyphens() -> None:
     assert spoken(31, "ordinal") == "thirty first"
 
 
-def test_held_out_everyday_sentences_are_a_hundred_distinct_ones() -> None:
-    """The everyday set has 100 lines, all different."""
-    lines = EVERYDAY.read_text("utf-8").splitlines()
+@pytest.mark.parametrize("name", WRITTEN)
+def test_held_out_sets_are_of_a_hundred_distinct_sentences(name: str) -> None:
+    """Each written set has 100 lines, all different."""
+    lines = written_lines(name)
     assert len(lines) == len(set(lines)) == 100

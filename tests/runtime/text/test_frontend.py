@@ -11,7 +11,7 @@ from voicestack.runtime.text import Lexicon, Mark, SentenceEnd, TextEvent, TextF
 from voicestack.runtime.text.phones import NONE, UNITS
 from voicestack.runtime.text.unknown_words import derived_phones
 
-EVERYDAY = Path(__file__).parents[3] / "onnx_export" / "training" / "everyday.txt"
+TRAINING = Path(__file__).parents[3] / "onnx_export" / "training"
 
 
 def events_of(text: str, lexicon: Lexicon) -> list[TextEvent]:
@@ -96,9 +96,10 @@ def test_unknown_words(word: str, phones: str | None, lexicon: Lexicon) -> None:
     assert derived_phones(word, lexicon) == (None if phones is None else tuple(phones.split()))
 
 
-def test_everyday_sentences(lexicon: Lexicon) -> None:
-    """The everyday held-out sentences lose nothing: every digit is spoken and every word has phones."""
-    for line in EVERYDAY.read_text("utf-8").splitlines():
+@pytest.mark.parametrize("name", ["everyday", "unusual"])
+def test_held_out_sentences(name: str, lexicon: Lexicon) -> None:
+    """The written held-out sentences lose nothing: every digit is spoken and every word has phones."""
+    for line in (TRAINING / f"{name}.txt").read_text("utf-8").splitlines():
         events = events_of(line, lexicon)
         words = [event for event in events if isinstance(event, Word)]
         assert " ".join(word.spoken.lower() for word in words) == spoken_form(line)
