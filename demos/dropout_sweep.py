@@ -86,7 +86,7 @@ def learn(decoder: CodecDecoder, folder: WorkFolder, pool: AudioPool, steps: int
         kept = depths(CLIPS, FRAMES, vectors.shape[2], torch.Generator().manual_seed(step))
         made, pitch_error = spoken(decoder, cut(vectors, kept), pcm, span)
         optimiser.zero_grad(set_to_none=True)
-        (spectral_loss(made[:, late:], pcm[:, :-late])[0] + pitch_error).backward()
+        torch.autograd.backward(spectral_loss(made[:, late:], pcm[:, :-late])[0] + pitch_error)
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
         optimiser.step()
 
@@ -95,7 +95,8 @@ def learn(decoder: CodecDecoder, folder: WorkFolder, pool: AudioPool, steps: int
 def layers_of(encoder: Encoder, quantiser: ResidualQuantiser, pcm: Tensor) -> Tensor:
     """What each layer adds: float32 [clips, frames, n_vq, latent] of pcm [clips, samples]."""
     latent = encoder(encoder.patches(pcm))
-    return quantiser.vectors(quantiser.encode(latent.flatten(0, 1))).unflatten(0, latent.shape[:2])
+    vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1)))
+    return vectors.view(*latent.shape[:2], *vectors.shape[1:])
 
 
 def losses(decoder: CodecDecoder, folder: WorkFolder, unseen: list[Tensor]) -> dict[str, float]:
