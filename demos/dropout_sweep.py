@@ -16,11 +16,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
-from voicestack.onnx_export.training.audio import AudioPool
-from voicestack.onnx_export.training.codec import SpectralLoss, finished_decoder, load_analysis, spoken
-from voicestack.onnx_export.training.codec_model import CodecDecoder, Encoder, ResidualQuantiser
-from voicestack.onnx_export.training.data import read_pcm
-from voicestack.onnx_export.training.dropout import cut, ramps, random_depths
+from voicestack.onnx_export.training.audio import AudioPool, unseen_speech
+from voicestack.onnx_export.training.codec import (
+    SpectralLoss,
+    finished_decoder,
+    load_analysis,
+    synthesis_optimiser,
+    synthesis_step,
+)
+from voicestack.onnx_export.training.codec_model import CodecDecoder
+from voicestack.onnx_export.training.dropout import cut, layers_of, ramps, random_depths
 from voicestack.onnx_export.training.paths import WorkFolder
 from voicestack.onnx_export.training.pitch_target import speaker_span
 from voicestack.onnx_export.training.precision import fuse
@@ -29,7 +34,8 @@ from voicestack.onnx_export.training.progress import learning_rate_factor, set_l
 ENDS = [(1, 1), (3, 3), (8, 8), (16, 16), (32, 32), (1, 16), (16, 8)]
 """Layers of the first and of the last frame of an utterance."""
 UNSEEN = 60
-RATE = 0.6e-3
+PEAK = 0.5
+"""Of the usual learning rate: the decoder has learned already."""
 CLIPS, FRAMES = 16, 16
 
 Depths = Callable[[int, int, int, torch.Generator], Tensor]
@@ -57,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = WorkFolder(options.work)
     begun, pool = torch.load(finished_decoder(folder), weights_only=True), AudioPool(folder)
-    unseen = [torch.from_numpy(pcm / np.float32(32768)) for pcm in read_pcm(folder.shard_files()[0])[:UNSEEN]]
+    unseen = unseen_speech(folder, UNSEEN, CodecConfig().frame_samples)
     report: dict[str, object] = {"since": begun["step"], "steps": options.steps, "utterances": len(unseen)}
     print(f"{'log-mel distance at layers':28}" + "".join(f"{_name(ends):>8}" for ends in ENDS))
     for name, depths in [("where they begin", None), *WAYS.items()]:
@@ -74,53 +80,32 @@ def main() -> None:
 def learn(decoder: CodecDecoder, folder: WorkFolder, pool: AudioPool, steps: int, depths: Depths) -> None:
     """Go on as the stage `codec` does, on clips cut to such depths."""
     encoder, quantiser = load_analysis(folder)
-    optimiser = torch.optim.AdamW(
-        [{"params": decoder.parameters(), "base_lr": RATE}], betas=(0.8, 0.99), weight_decay=0.01
-    )
+    optimiser = synthesis_optimiser(decoder)
     fuse(decoder.blocks)
-    span, spectral_loss, late = speaker_span(pool), SpectralLoss(decoder.config), _late(decoder)
+    span, spectral_loss = speaker_span(pool), SpectralLoss(decoder.config)
     for step in tqdm(range(steps), desc="synthesis"):
-        set_learning_rate(optimiser, learning_rate_factor(step, warm_up=50, total=steps))
+        set_learning_rate(optimiser, PEAK * learning_rate_factor(step, warm_up=50, total=steps))
         pcm = pool.crops(CLIPS, FRAMES * decoder.config.frame_samples, np.random.default_rng(step))
         vectors = layers_of(encoder, quantiser, pcm)
         kept = depths(CLIPS, FRAMES, vectors.shape[2], torch.Generator().manual_seed(step))
-        made, pitch_error = spoken(decoder, cut(vectors, kept), pcm, span)
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(spectral_loss(made[:, late:], pcm[:, :-late])[0] + pitch_error)
-        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
-        optimiser.step()
-
-
-@torch.no_grad()
-def layers_of(encoder: Encoder, quantiser: ResidualQuantiser, pcm: Tensor) -> Tensor:
-    """What each layer adds: float32 [clips, frames, n_vq, latent] of pcm [clips, samples]."""
-    latent = encoder(encoder.patches(pcm))
-    vectors = quantiser.vectors(quantiser.encode(latent.flatten(0, 1)))
-    return vectors.view(*latent.shape[:2], *vectors.shape[1:])
+        synthesis_step(decoder, optimiser, cut(vectors, kept), pcm, span, spectral_loss)
 
 
 def losses(decoder: CodecDecoder, folder: WorkFolder, unseen: list[Tensor]) -> dict[str, float]:
     """The mean log-mel distance, in nepers, by depth."""
     encoder, quantiser = load_analysis(folder)
-    frame = decoder.config.frame_samples
-    wholes = [pcm[: len(pcm) // frame * frame] for pcm in unseen]
-    rows = [list(distances(decoder, layers_of(encoder, quantiser, pcm[None]), pcm)) for pcm in wholes]
+    rows = [list(distances(decoder, layers_of(encoder, quantiser, pcm[None]), pcm)) for pcm in unseen]
     return {_name(ends): round(float(value), 4) for ends, value in zip(ENDS, np.mean(rows, 0), strict=True)}
 
 
 @torch.no_grad()
 def distances(decoder: CodecDecoder, vectors: Tensor, pcm: Tensor) -> Iterator[float]:
     """What one utterance, float32 [samples], loses, by depth."""
-    spectral_loss, late = SpectralLoss(decoder.config), _late(decoder)
+    spectral_loss, late = SpectralLoss(decoder.config), decoder.config.late_samples
     for ends in ENDS:
         features = decoder.features(cut(vectors, ramps(torch.tensor([ends]), vectors.shape[1])))
         made = decoder.sound(features, decoder.octaves(features))
         yield float(spectral_loss(made[:, late:], pcm[None, :-late])[1])
-
-
-def _late(decoder: CodecDecoder) -> int:
-    """By how many samples what is made lags behind what it is of."""
-    return decoder.config.n_fft - decoder.config.hop
 
 
 def _name(ends: tuple[int, int]) -> str:

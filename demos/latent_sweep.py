@@ -16,10 +16,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from voicestack.onnx_export.specs import CodecConfig
-from voicestack.onnx_export.training.audio import AudioPool
+from voicestack.onnx_export.training.audio import AudioPool, unseen_speech
 from voicestack.onnx_export.training.codec import Analysis, fit_quantiser
 from voicestack.onnx_export.training.codec_model import Encoder, PatchDecoder, ResidualQuantiser
-from voicestack.onnx_export.training.data import read_pcm
 from voicestack.onnx_export.training.paths import WorkFolder
 
 SIZES = (32, 64, 128)
@@ -38,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = WorkFolder(options.work)
     pool = AudioPool(folder)
-    unseen = [torch.from_numpy(pcm / np.float32(32768)) for pcm in read_pcm(folder.shard_files()[0])[:UNSEEN]]
+    unseen = unseen_speech(folder, UNSEEN, CodecConfig().frame_samples)
     report: dict[str, object] = {"steps": options.steps, "utterances": len(unseen)}
     print(f"{'latent':>6}{'log-mel distance at ' + ' / '.join(map(str, DEPTHS)) + ' layers':>48}{'unquantised':>14}")
     for size in SIZES:
@@ -66,8 +65,7 @@ def distances(
     """What patches lose, by depth."""
     errors: dict[str, list[float]] = {name: [] for name in (*map(str, DEPTHS), "unquantised")}
     for pcm in unseen:
-        whole = pcm[: pcm.numel() // encoder.config.frame_samples * encoder.config.frame_samples]
-        patches = encoder.patches(whole[None])
+        patches = encoder.patches(pcm[None])
         latent = encoder(patches)
         layers = quantiser.vectors(quantiser.encode(latent[0]))
         cut = {str(depth): layers[:, :depth].sum(1)[None] for depth in DEPTHS} | {"unquantised": latent}

@@ -54,3 +54,8 @@ class CodecConfig:
     encoder_d: int = 384
     encoder_blocks: int = 4
     encoder_kernel: int = 5
+
+    @property
+    def late_samples(self) -> int:
+        """How far the sound made of a frame lags behind the sound it is of."""
+        return self.n_fft - self.hop

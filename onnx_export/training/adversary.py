@@ -57,7 +57,7 @@ def train_adversarial(folder: WorkFolder) -> None:
     fuse(decoder.blocks)
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     span = speaker_span(pool)
-    late = config.n_fft - config.hop
+    late = config.late_samples
     for step in tqdm(range(first, steps), desc="codec adversarial", initial=first, total=steps):
         draws, generator = np.random.default_rng([_SEED, step]), torch.Generator().manual_seed(step)
         done = step - begun

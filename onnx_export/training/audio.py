@@ -24,6 +24,12 @@ def require_shards(folder: WorkFolder, count: int) -> None:
         )
 
 
+def unseen_speech(folder: WorkFolder, count: int, frame_samples: int) -> list[Tensor]:
+    """Utterances of the first shard, never learned from, in whole frames; float32 [samples] each."""
+    utterances = (pcm[: pcm.size // frame_samples * frame_samples] for pcm in read_pcm(folder.shard_files()[0])[:count])
+    return [torch.from_numpy(pcm / np.float32(32768)) for pcm in utterances]
+
+
 class AudioPool:
     """int16 utterances of the first finished shards, but for those kept for validation."""
 

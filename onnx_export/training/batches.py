@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .dropout import settle
 from .examples import Example, written
 from .serialise import Rows
 
@@ -86,6 +87,5 @@ def spoil(history: Tensor, generator: torch.Generator, usual_depth: int) -> Tens
     gone = torch.rand(size, steps, 1, generator=generator) < 0.12
     depth = torch.randint(1, n_vq + 1, (size, 1, 1), generator=generator)
     draw = torch.rand(size, 1, 1, generator=generator)
-    depth[draw < 0.7] = usual_depth
-    depth[draw < 0.2] = n_vq
+    settle(depth, draw, usual_depth, n_vq)
     return torch.where(gone | (torch.arange(n_vq) >= depth), 1024, spoiled)

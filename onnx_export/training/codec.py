@@ -193,9 +193,7 @@ def train_synthesis(folder: WorkFolder) -> None:
     encoder, quantiser = load_analysis(folder)
     torch.manual_seed(_SEED + 1)
     decoder = CodecDecoder(config)
-    optimiser = torch.optim.AdamW(
-        [{"params": decoder.parameters(), "base_lr": 1.2e-3}], betas=(0.8, 0.99), weight_decay=0.01
-    )
+    optimiser = synthesis_optimiser(decoder)
     modules = {"decoder": decoder, "optimiser": optimiser}
     first, steps = restore_modules(checkpoint, modules), recipe_of(folder).synthesis_steps
     if first >= steps or synthesis_checkpoint(folder) != checkpoint.path:
@@ -207,7 +205,6 @@ def train_synthesis(folder: WorkFolder) -> None:
     fuse(decoder.blocks)
     pool, spectral_loss = AudioPool(folder), SpectralLoss(config)
     span = speaker_span(pool)
-    late = config.n_fft - config.hop
     for step in tqdm(range(first, steps), desc="codec synthesis", initial=first, total=steps):
         draws, generator = np.random.default_rng([_SEED + 1, step]), torch.Generator().manual_seed(step)
         set_learning_rate(optimiser, peak * learning_rate_factor(step, warm_up=50, total=steps))
@@ -215,16 +212,35 @@ def train_synthesis(folder: WorkFolder) -> None:
             pool.refresh()
         pcm = pool.crops(16, 16 * config.frame_samples, draws)
         latent = coarse_latent(encoder, quantiser, pcm, generator)
-        made, pitch_error = spoken(decoder, latent, pcm, span)
-        loss, log_mel = spectral_loss(made[:, late:], pcm[:, :-late])
-        optimiser.zero_grad(set_to_none=True)
-        (loss + pitch_error).backward()
-        norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
-        optimiser.step()
+        losses = synthesis_step(decoder, optimiser, latent, pcm, span, spectral_loss)
         if step % 10 == 0 or step == steps - 1:
-            losses = {"loss": loss, "log_mel": log_mel, "pitch_octaves": pitch_error, "grad_norm": norm}
             log.write(step=step, **{name: value.item() for name, value in losses.items()})
         checkpoint.save(partial(state_of, modules, step + 1), force=step + 1 == steps)
+
+
+def synthesis_optimiser(decoder: CodecDecoder) -> torch.optim.Optimizer:
+    """What the decoder learns with."""
+    group = {"params": decoder.parameters(), "base_lr": 1.2e-3}
+    return torch.optim.AdamW([group], betas=(0.8, 0.99), weight_decay=0.01)
+
+
+def synthesis_step(
+    decoder: CodecDecoder,
+    optimiser: torch.optim.Optimizer,
+    latent: Tensor,
+    pcm: Tensor,
+    span: PitchSpan,
+    spectral_loss: SpectralLoss,
+) -> dict[str, Tensor]:
+    """Let the decoder learn once from a latent [B, frames, latent] and the pcm [B, samples] it is of; the losses."""
+    late = decoder.config.late_samples
+    made, pitch_error = spoken(decoder, latent, pcm, span)
+    loss, log_mel = spectral_loss(made[:, late:], pcm[:, :-late])
+    optimiser.zero_grad(set_to_none=True)
+    (loss + pitch_error).backward()
+    norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), 3.0)
+    optimiser.step()
+    return {"loss": loss, "log_mel": log_mel, "pitch_octaves": pitch_error, "grad_norm": norm}
 
 
 def state_of(modules: dict[str, Any], step: int) -> dict[str, Any]:

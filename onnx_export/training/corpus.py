@@ -8,7 +8,7 @@ import html
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from voicestack.runtime.errors import InputError
@@ -26,13 +26,17 @@ MIN_CHARACTERS, MAX_CHARACTERS = 12, 150
 
 
 def sentences(lexicon: Lexicon) -> list[str]:
-    """Distinct clean sentences of 12..150 characters in source order; offensive fortunes are left out."""
+    """Clean sentences in source order; offensive fortunes are left out."""
+    return clean((raw for paragraph in _paragraphs() for raw in _SENTENCE_END.split(paragraph)), lexicon)
+
+
+def clean(raws: Iterable[str], lexicon: Lexicon) -> list[str]:
+    """The distinct sentences of 12..150 characters with plain marks and no word that the lexicon lacks."""
     found: dict[str, None] = {}
-    for paragraph in _paragraphs():
-        for raw in _SENTENCE_END.split(paragraph):
-            sentence = tidy(raw)
-            if sentence is not None and all(word in lexicon for word in words_of(sentence)):
-                found[sentence] = None
+    for raw in raws:
+        sentence = _tidy(raw)
+        if sentence is not None and all(word in lexicon for word in words_of(sentence)):
+            found[sentence] = None
     return list(found)
 
 
@@ -41,8 +45,7 @@ def words_of(sentence: str) -> list[str]:
     return re.findall(r"[a-z][a-z']*", sentence.lower())
 
 
-def tidy(raw: str) -> str | None:
-    """A sentence with plain marks and one space between words; None unless it is of 12..150 characters and clean."""
+def _tidy(raw: str) -> str | None:
     text = re.sub(r"\s+", " ", raw).strip()
     text = re.sub(r"\s+-+\s+|--+|;|:", ", ", text).replace("-", " ")
     text = re.sub(r"\s+", " ", re.sub(r"\s*,[\s,]*", ", ", text)).strip()

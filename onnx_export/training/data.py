@@ -12,7 +12,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -70,14 +70,20 @@ class Sources:
 
     lexicon: Lexicon
     sentences: list[str]
-    dictionary: list[str] = field(default_factory=list)
+    look_up: Callable[[], list[str]] = list
+    """What gives the dictionary's sentences: only the last shards want them."""
 
     @classmethod
-    def of(cls, folder: WorkFolder, *, with_dictionary: bool = False) -> "Sources":
+    def of(cls, folder: WorkFolder) -> "Sources":
         """The lexicon, and the sentences of a work folder but for those that are held out."""
         lexicon = Lexicon.load(LEXICON)
-        entries = _dictionary_sentences(folder, lexicon) if with_dictionary else []
-        return cls(lexicon, _corpus_sentences(folder, lexicon), entries)
+        look_up = partial(_dictionary_sentences, folder, lexicon)
+        return cls(lexicon, _corpus_sentences(folder, lexicon), look_up)
+
+    @cached_property
+    def dictionary(self) -> list[str]:
+        """The dictionary's sentences."""
+        return self.look_up()
 
     def sentences_of(self, shard: int) -> list[str]:
         """As many corpus sentences as a shard has utterances; which of them are said is drawn later."""
@@ -114,7 +120,7 @@ def spoken_words(text: str, lexicon: Lexicon) -> list[SpokenWord]:
 def make(folder: WorkFolder, *, hours: float, part: tuple[int, int] = (0, 1)) -> None:
     """Make shards until `hours` of speech exist, taking every part[1]-th shard from part[0] on."""
     folder.shards.mkdir(parents=True, exist_ok=True)
-    sources, recipe = Sources.of(folder, with_dictionary=True), recipe_of(folder)
+    sources, recipe = Sources.of(folder), recipe_of(folder)
     with tqdm(total=hours, unit="h", desc="data", bar_format="{l_bar}{bar}| {n:.2f}/{total:.1f} h [{elapsed}]") as bar:
         for shard in range(recipe.first_shard + part[0], 100_000, part[1]):
             done_hours = sum(seconds_of(path) for path in folder.shard_files()) / 3600

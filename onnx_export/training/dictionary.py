@@ -11,7 +11,7 @@ from pathlib import Path
 
 from voicestack.runtime.text.lexicon import Lexicon
 
-from .corpus import tidy, unpack_debian, words_of
+from .corpus import clean, unpack_debian
 
 _PACKAGE = "wordnet-base"
 _FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
@@ -21,17 +21,12 @@ _MARK_OF_A_WORD = re.compile(r"\((?:a|p|ip)\)$")
 
 
 def sentences(lexicon: Lexicon) -> list[str]:
-    """Distinct clean sentences in the dictionary's order, every word of which is in the lexicon."""
-    found: dict[str, None] = {}
+    """Clean sentences in the dictionary's order."""
     with tempfile.TemporaryDirectory() as folder:
         unpack_debian(Path(folder), (_PACKAGE,))
-        for name in _FILES:
-            for line in (Path(folder) / "usr/share/wordnet" / name).read_text("utf-8", "ignore").splitlines():
-                for raw in said_of(line):
-                    sentence = tidy(raw)
-                    if sentence is not None and all(word in lexicon for word in words_of(sentence)):
-                        found[sentence] = None
-    return list(found)
+        files = (Path(folder) / "usr/share/wordnet" / name for name in _FILES)
+        lines = (line for file in files for line in file.read_text("utf-8", "ignore").splitlines())
+        return clean((raw for line in lines for raw in said_of(line)), lexicon)
 
 
 def said_of(line: str) -> Iterator[str]:

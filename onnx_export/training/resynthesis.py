@@ -25,7 +25,7 @@ class Resynthesis:
         self._decoder = CodecDecoder(self._encoder.config)
         self._decoder.load_state_dict(torch.load(decoder, weights_only=True)["decoder"])
         self._decoder.eval()
-        self._late = self._encoder.config.n_fft - self._encoder.config.hop
+        self._late = self._encoder.config.late_samples
 
     @torch.no_grad()
     def __call__(self, pcm: Pcm, depth: int) -> Pcm:
