@@ -80,8 +80,13 @@ def head_logits(w: Tensors, config: GeneratorConfig, hidden: Tensor, channel: in
         x = _layer(w, f"local_layers.{layer}.", x, config.local_heads, config.local_heads, config.eps, None)
     x = _norm(x, w["local_norm.weight"], config.eps)
     logits = [x[0] @ w["channel_out.weight"].T + w["channel_out.bias"]]
+    left = w["latent_out.weight"] @ hidden + w["latent_out.bias"]
     for j in range(depth):
-        logits.append(x[j + 1] @ w["local_out"][j] @ w["codebooks"][j].T + w["local_bias"][j])
+        narrow = x[j + 1] @ w["local_out"][j]
+        if config.pull:
+            narrow = config.pull * (narrow + left)
+        logits.append(narrow @ w["codebooks"][j].T + w["local_bias"][j])
+        left = left - w["codebooks"][j, codes[j]]
     return logits
 
 

@@ -218,7 +218,8 @@ def _validate(model: Generator, recipe: _Recipe, examples: Examples) -> dict[str
 
 
 def _config(folder: WorkFolder, head: HeadKind) -> GeneratorConfig:
-    return GeneratorConfig(head=head, layers=recipe_of(folder).layers)
+    recipe = recipe_of(folder)
+    return GeneratorConfig(head=head, layers=recipe.layers, pull=recipe.pull)
 
 
 def _build(

@@ -69,8 +69,6 @@ class Generator(nn.Module):
     codebooks: Tensor
     layer_scale: Tensor
     text_starts: Tensor
-    training_only: tuple[str, ...] = ("latent_out.",)
-    """Prefixes of the weights that no graph needs."""
 
     def __init__(self, config: GeneratorConfig, codebooks: Tensor) -> None:
         super().__init__()
@@ -104,8 +102,7 @@ class Generator(nn.Module):
 
     def graph_weights(self) -> dict[str, Tensor]:
         """The state dict as the graph writers expect it: codebooks without null row, layer scales folded in."""
-        state = self.state_dict().items()
-        weights = {name: value.detach() for name, value in state if not name.startswith(self.training_only)}
+        weights = {name: value.detach() for name, value in self.state_dict().items()}
         scale = weights.pop("layer_scale")[:, None, None]
         weights["codebooks"] = weights["codebooks"][:, :-1]
         for name in LAYER_STACKS:
@@ -156,6 +153,20 @@ class LocalGenerator(Generator):
             logits.append((x[:, layer + 1] @ self.local_out[layer] @ scaled).float() + self.local_bias[layer])
         return self.channel_out(x[:, 0]).float(), logits
 
+    def graph_weights(self) -> dict[str, Tensor]:
+        """As above, with the pull folded in that codes are drawn with, and that training does without.
+
+        What layers are likely to be by themselves leaves much of their fine detail to chance, and of chance words
+        suffer. So log p(y_j) gets -pull / 2 * |e - sum_(i<=j) v_i(y_i)|^2 more, e being what `latent_out` foretells of
+        the latent: a product of two experts (Hinton 2002, "Training Products of Experts by Minimizing Contrastive
+        Divergence"). What is linear in v joins `local_out`, its square the bias; what all codes share is left out.
+        """
+        weights, pull = super().graph_weights(), self.config.pull
+        if pull:
+            weights["local_out"] = weights["local_out"] / pull
+            weights["local_bias"] = weights["local_bias"] - pull / 2 * weights["codebooks"].square().sum(2)
+        return weights
+
 
 class DelayGenerator(Generator):
     """Backbone and delay head.
@@ -164,8 +175,6 @@ class DelayGenerator(Generator):
     foreseen once, in its first row, and what the layers made since have left of it goes along with the frame: the
     residual is what the next layer is to be close to.
     """
-
-    training_only = ()
 
     def __init__(self, config: GeneratorConfig, codebooks: Tensor) -> None:
         super().__init__(config, codebooks)

@@ -9,12 +9,14 @@ from tiny_bundle import (
     TINY_DELAY,
     TINY_FACTS,
     TINY_GENERATOR,
+    TINY_PULLED,
     random_codec_weights,
     random_generator_weights,
     write_tiny_bundle,
 )
 
 from voicestack.onnx_export.bundle_writer import numpy_weights, write_bundle
+from voicestack.onnx_export.specs import GeneratorConfig
 from voicestack.runtime.cue_clock import COLUMN_ROWS
 
 torch = pytest.importorskip("torch")
@@ -46,6 +48,18 @@ def test_every_graph_computes_what_torch_computes(folder: Path, capsys: pytest.C
     assert len(capsys.readouterr().out.splitlines()) == len(results) == 5
     assert all(result.max_error < 1e-5 for result in results)
     assert all(result.equal_codes == 1 for result in results)
+
+
+def test_the_graphs_of_a_voice_with_a_pull_compute_what_torch_computes(tmp_path: Path) -> None:
+    """So do those whose codes are drawn to what is foretold; other foretelling, or none, fails."""
+    write_tiny_bundle(tmp_path, generator=TINY_PULLED)
+    weights, codec = random_generator_weights(), (random_codec_weights(), TINY_CODEC)
+    results = parity.verify(tmp_path, weights, TINY_PULLED, *codec)
+    assert all(result.max_error < 1e-5 and result.equal_codes == 1 for result in results)
+    other = weights | {"latent_out.weight": weights["latent_out.weight"][..., ::-1].copy()}
+    for wrong in ((other, TINY_PULLED), (weights, TINY_GENERATOR)):
+        with pytest.raises(parity.ParityError, match="head_16"):
+            parity.verify(tmp_path, *wrong, *codec)
 
 
 @pytest.mark.parametrize("residuals", [True, False])
@@ -85,11 +99,15 @@ def test_a_weight_that_differs_is_noticed(folder: Path, name: str, graph: str) -
         parity.verify(folder, weights, TINY_GENERATOR, random_codec_weights(), TINY_CODEC)
 
 
-def test_the_trained_modules_compute_what_the_reference_computes() -> None:
-    """Generator and CodecDecoder agree with the functional reference that the graphs are checked against."""
+@pytest.mark.parametrize("config", [TINY_GENERATOR, TINY_PULLED])
+def test_the_trained_modules_compute_what_the_reference_computes(config: GeneratorConfig) -> None:
+    """Generator and CodecDecoder agree with the functional reference that the graphs are checked against.
+
+    So they do where codes are drawn to the latent that is foretold.
+    """
     draw = np.random.default_rng(0)
-    codebooks = torch.from_numpy(draw.standard_normal((32, 1024, TINY_GENERATOR.latent)).astype(np.float32))
-    generator, decoder = LocalGenerator(TINY_GENERATOR, codebooks), CodecDecoder(TINY_CODEC)
+    codebooks = torch.from_numpy(draw.standard_normal((32, 1024, config.latent)).astype(np.float32))
+    generator, decoder = LocalGenerator(config, codebooks), CodecDecoder(TINY_CODEC)
     shaken(generator)
     shaken(decoder)
     # A pitch that leaps by octaves makes much of what single precision loses.
@@ -99,13 +117,16 @@ def test_the_trained_modules_compute_what_the_reference_computes() -> None:
     codes = torch.from_numpy(draw.integers(0, 1025, (9, 32)))
     with torch.no_grad():
         hidden = generator.backbone(text[None], codes[None])[0]
-        torch.testing.assert_close(reference.backbone_forward(w, TINY_GENERATOR, text, codes), hidden)
+        torch.testing.assert_close(reference.backbone_forward(w, config, text, codes), hidden)
         stack = codes[:1] % 1024
         channel_logits, logits = generator.local(hidden[:1], torch.tensor([1]), stack)
-        expected = reference.head_logits(w, TINY_GENERATOR, hidden[0], 1, stack[0])
+        expected = reference.head_logits(w, config, hidden[0], 1, stack[0])
         torch.testing.assert_close(expected[0], channel_logits[0], atol=1e-4, rtol=1e-4)
-        for one, other in zip(expected[1:], logits, strict=True):
-            torch.testing.assert_close(one, other[0], atol=1e-3, rtol=1e-3)
+        left, pull = generator.latent_out(hidden[0]), config.pull
+        for layer, (one, other) in enumerate(zip(expected[1:], logits, strict=True)):
+            drawn = other[0] + pull * (codebooks[layer] @ left - codebooks[layer].square().sum(1) / 2)
+            torch.testing.assert_close(one, drawn, atol=1e-3, rtol=1e-3)
+            left = left - codebooks[layer, stack[0, layer]]
         latent = torch.nn.functional.pad(codebooks, (0, 0, 0, 1))[torch.arange(32), codes].sum(1)
         weights = decoder.state_dict() | {"codebooks": codebooks}
         pcm = reference.codec_forward(weights, TINY_CODEC, codes[None])
