@@ -59,9 +59,14 @@ def delay_head_logits(w: Tensors, hidden: Tensor, depth: int, left: Tensor | Non
     return logits
 
 
+def foretold_latent(w: Tensors, hidden: Tensor) -> Tensor:
+    """What a hidden state [d_model] foretells of its frame's latent [latent]."""
+    return w["latent_out.weight"] @ hidden + w["latent_out.bias"]
+
+
 def delay_left(w: Tensors, hidden: Tensor, residuals: Tensor) -> Tensor:
     """What is left of each layer's frame [depth,latent], from what was carried along [depth-1,latent]."""
-    return torch.cat([(w["latent_out.weight"] @ hidden + w["latent_out.bias"])[None], residuals])
+    return torch.cat([foretold_latent(w, hidden)[None], residuals])
 
 
 def next_residuals(w: Tensors, left: Tensor, codes: Tensor) -> Tensor:
@@ -80,7 +85,7 @@ def head_logits(w: Tensors, config: GeneratorConfig, hidden: Tensor, channel: in
         x = _layer(w, f"local_layers.{layer}.", x, config.local_heads, config.local_heads, config.eps, None)
     x = _norm(x, w["local_norm.weight"], config.eps)
     logits = [x[0] @ w["channel_out.weight"].T + w["channel_out.bias"]]
-    left = w["latent_out.weight"] @ hidden + w["latent_out.bias"]
+    left = foretold_latent(w, hidden)
     for j in range(depth):
         narrow = x[j + 1] @ w["local_out"][j]
         if config.pull:

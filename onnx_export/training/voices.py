@@ -50,7 +50,7 @@ class VoiceRecipe:
     layers: int = GeneratorConfig().layers
     first_shard: int = 0
     begins_with: str | None = None
-    pull: float = 0.0
+    pull: float = GeneratorConfig().pull
 
 
 def _joe() -> Teacher:
