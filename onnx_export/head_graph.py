@@ -1,9 +1,9 @@
 """The fused local head as an ONNX graph: hidden state in, one whole stack of codes out, sampling inside.
 
 The loop over the layers of a stack is unrolled: position 0 decides channel 0, position j makes the code of layer
-j, each attending to the positions before it. All positions share their weights. With a pull, what the codes so far have
-left of the latent that the hidden state foretells goes along the loop, and draws the next code to itself. The graph is
-called once a frame and is the largest part of a step, so what can be computed before the loop is, and nodes are few.
+j, each attending to the positions before it. All positions share their weights. What the codes so far have left of the
+latent that the hidden state foretells goes along the loop, and draws the next code to itself. The graph is called once
+a frame and is the largest part of a step, so what can be computed before the loop is, and nodes are few.
 """
 
 from dataclasses import dataclass, field
@@ -51,13 +51,13 @@ def build_head(weights: Weights, config: GeneratorConfig, depth: int, shared: We
     logits = g.reshape(channel_logits(g, weights, state), 0, -1)
     channel = sample_channel(g, logits, sampling.inputs, sampling.inv_temperature[0], sampling.uniforms[0])
     step = g.op("Gather", g.weight("channel_in.weight", weights["channel_in.weight"]), channel)
-    left = _foretold(g, weights, hidden) if config.pull else ""
+    left = _foretold(g, weights, hidden)
     codes: list[str] = []
     for layer in range(depth):
         if layer:
             before = layer - 1
             vector = g.op("Gather", g.weight(f"codebooks.{before}", table[before]), codes[-1])
-            left = g.op("Sub", left, vector) if left else ""
+            left = g.op("Sub", left, vector)
             step = g.op("MatMul", vector, g.weight(f"local_code_in.{before}", weights["local_code_in"][before]))
         state = _position(g, weights, config, base, step, layer + 1, cache)
         logits = _layer_logits(g, weights, table, layer, state, left, config.pull)
@@ -133,13 +133,13 @@ def _layer_logits(
 ) -> str:
     """Logits [B,codebook+1] of one layer, `left` [B,1,latent] to go; the null code's is far below all others."""
     narrow = g.op("MatMul", state, g.weight(f"local_out.{layer}", weights["local_out"][layer]))
-    narrow = g.reshape(g.op("Add", narrow, left) if left else narrow, 0, -1)
+    narrow = g.reshape(g.op("Add", narrow, left), 0, -1)
     bias = np.append(weights["local_bias"][layer], np.float32(0))
     masked = np.zeros_like(bias)
     masked[-1] = names.MASKED
     bias_name = g.op("Add", g.weight(f"local_bias.{layer}", bias), g.const(masked))
     codebook = g.weight(f"codebooks.{layer}", table[layer])
-    return g.op("Gemm", narrow, codebook, bias_name, alpha=pull or 1.0, transB=1)
+    return g.op("Gemm", narrow, codebook, bias_name, alpha=pull, transB=1)
 
 
 def _prepare_sampling(g: GraphWriter, config: GeneratorConfig, depth: int) -> _Sampling:

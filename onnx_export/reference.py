@@ -87,9 +87,7 @@ def head_logits(w: Tensors, config: GeneratorConfig, hidden: Tensor, channel: in
     logits = [x[0] @ w["channel_out.weight"].T + w["channel_out.bias"]]
     left = foretold_latent(w, hidden)
     for j in range(depth):
-        narrow = x[j + 1] @ w["local_out"][j]
-        if config.pull:
-            narrow = config.pull * (narrow + left)
+        narrow = config.pull * (x[j + 1] @ w["local_out"][j] + left)
         logits.append(narrow @ w["codebooks"][j].T + w["local_bias"][j])
         left = left - w["codebooks"][j, codes[j]]
     return logits

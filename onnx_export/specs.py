@@ -25,10 +25,10 @@ class GeneratorConfig:
     codebook: int = 1024
     rope_theta: float = 10_000.0
     eps: float = 1e-6
-    pull: float = 0.0
+    pull: float = 4.0
     """How strongly a local head's codes are drawn to the latent that its hidden state foretells: what a code's
-    log-probability loses for each half square of the distance that it and those above it leave. Not at all, or a power
-    of two, so that folding it into float16 weights rounds nothing."""
+    log-probability loses for each half square of the distance that it and those above it leave. A power of two, so
+    that folding it into float16 weights rounds nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ TINY_GENERATOR = GeneratorConfig(
     d_model=32, layers=2, heads=2, kv_heads=1, head_dim=16, ffn=48,
     local_d=32, local_layers=2, local_heads=2, local_head_dim=16, local_ffn=48, latent=8,
 )  # fmt: skip
-TINY_PULLED = replace(TINY_GENERATOR, pull=4.0)
 TINY_DELAY = replace(TINY_GENERATOR, head="delay")
 TINY_CODEC = CodecConfig(d=16, latent=8, ffn=24, blocks=(1, 2, 1, 1))
 TINY_LEXICON = {

@@ -219,7 +219,7 @@ def _validate(model: Generator, recipe: _Recipe, examples: Examples) -> dict[str
 
 def _config(folder: WorkFolder, head: HeadKind) -> GeneratorConfig:
     recipe = recipe_of(folder)
-    return GeneratorConfig(head=head, layers=recipe.layers, pull=recipe.pull)
+    return GeneratorConfig(head=head, layers=recipe.layers)
 
 
 def _build(

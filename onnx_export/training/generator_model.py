@@ -162,9 +162,8 @@ class LocalGenerator(Generator):
         Divergence"). What is linear in v joins `local_out`, its square the bias; what all codes share is left out.
         """
         weights, pull = super().graph_weights(), self.config.pull
-        if pull:
-            weights["local_out"] = weights["local_out"] / pull
-            weights["local_bias"] = weights["local_bias"] - pull / 2 * weights["codebooks"].square().sum(2)
+        weights["local_out"] = weights["local_out"] / pull
+        weights["local_bias"] = weights["local_bias"] - pull / 2 * weights["codebooks"].square().sum(2)
         return weights
 
 

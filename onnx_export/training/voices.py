@@ -35,8 +35,7 @@ class VoiceRecipe:
 
     speaker: who it sounds like, as the beginning of a sentence. speak: loads the teacher. hours: how much it is to
     say. layers: of its generator's backbone. begins_with: the voice whose kept weights it begins with, if any; then
-    less of everything is needed. first_shard: the number of its first shard, which says what is spoken. pull: as
-    `GeneratorConfig` has it, of the local head.
+    less of everything is needed. first_shard: the number of its first shard, which says what is spoken.
     """
 
     name: str
@@ -50,7 +49,6 @@ class VoiceRecipe:
     layers: int = GeneratorConfig().layers
     first_shard: int = 0
     begins_with: str | None = None
-    pull: float = GeneratorConfig().pull
 
 
 def _joe() -> Teacher:
@@ -77,7 +75,6 @@ _RECIPES = (
         analysis_steps=3000,
         synthesis_steps=6900,
         generator_steps=10480,
-        pull=4.0,
     ),
     VoiceRecipe(
         name="heart",

@@ -5,11 +5,18 @@ for package in ("torch", "faster_whisper", "resemblyzer", "soxr", "onnx"):
     pytest.importorskip(package)
 
 from voicestack.onnx_export.training.sampling_sweep import SETTINGS, rate_with_error, table  # noqa: E402
+from voicestack.onnx_export.training.voices import SAMPLING  # noqa: E402
 
 
 def test_every_setting_has_a_name_of_its_own() -> None:
     """They are what results are kept under."""
     assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
+
+
+def test_what_ships_is_the_first_of_the_settings() -> None:
+    """Else nothing would tell what another one gains."""
+    temperatures = tuple(band.temperature for band in SAMPLING.temperatures)
+    assert (SETTINGS[0].depth, SETTINGS[0].temperatures) == (SAMPLING.depth, temperatures)
 
 
 def test_the_error_of_a_rate_is_that_of_sentences_drawn_again() -> None:
@@ -29,5 +36,5 @@ def test_the_table_has_a_line_a_setting() -> None:
     """Behind the heading, with the rate and its error."""
     row = {"wer_percent": 7.5, "wer_error_percent": 0.9, "similarity": 0.951, "similarity_minimum": 0.9}
     assert list(table({SETTINGS[0].name: row}))[1].split() == [
-        *("8", "layers,", "0.6", "/", "0.5", "/", "0.4"), *("7.50", "±", "0.90", "0.951", "0.900")
+        *("16", "layers,", "0.6", "/", "0.5", "/", "0"), *("7.50", "±", "0.90", "0.951", "0.900")
     ]  # fmt: skip
