@@ -37,9 +37,9 @@ def some_row(seed: int, depth: int, params: SamplingParams | None = None) -> Hea
 
 @pytest.fixture(scope="module")
 def blind_weights() -> Weights:
-    """Weights of a head that ignores its input: its logits are its biases, which a test can know."""
+    """Weights of a head that ignores its input and its codes: its logits are its biases, which a test can know."""
     weights = rounded(random_generator_weights())
-    weights["local_out"] *= 0
+    weights["codebooks"] *= 0
     weights["channel_out.weight"] *= 0
     weights["local_bias"] *= 6
     return rounded(weights)
