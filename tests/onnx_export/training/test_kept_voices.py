@@ -67,7 +67,7 @@ def test_the_second_voice_is_built_from_what_the_repository_keeps_and_is_found_b
     bundle.make(folder, install=True)
     installed = Bundle.load(find_voice("heart"))
     assert LISTENER_FILE in installed.manifest.files
-    assert installed.manifest.metrics["sentences"] == 200
+    assert installed.manifest.metrics["sentences"] == 300
     pitch_hz = {}
     for name in ("joe", "heart"):
         chunks = Speaker(Bundle.load(find_voice(name))).speak(
