@@ -187,6 +187,10 @@ class GraphWriter:
 
     def linear(self, x: str, name: str, weight: FloatArray, bias: FloatArray | None = None) -> str:
         """The product x @ weight.T (+ bias) for a torch Linear's weight [out, in]."""
+        return self.exact_linear(x, name, weight, bias)
+
+    def exact_linear(self, x: str, name: str, weight: FloatArray, bias: FloatArray | None = None) -> str:
+        """The same with a matrix that no kind of graph rounds to fewer bits."""
         y = self.op("MatMul", x, self._transposed(name, weight))
         return y if bias is None else self.op("Add", y, self.weight(f"{name}.bias", bias))
 

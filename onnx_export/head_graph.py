@@ -123,9 +123,8 @@ def _query_key(weights: Weights, name: str, size: int) -> tuple[FloatArray, Floa
 
 def _foretold(g: GraphWriter, weights: Weights, hidden: str) -> str:
     """The latent that the hidden state foretells [B,1,latent]; never in 8 bits, whose error would draw every code."""
-    matrix = g.weight("latent_out.weight", np.ascontiguousarray(weights["latent_out.weight"].T))
-    bias = g.weight("latent_out.bias", weights["latent_out.bias"])
-    return g.op("Unsqueeze", g.op("Add", g.op("MatMul", hidden, matrix), bias), g.ints(1))
+    latent = g.exact_linear(hidden, "latent_out", weights["latent_out.weight"], weights["latent_out.bias"])
+    return g.op("Unsqueeze", latent, g.ints(1))
 
 
 def _layer_logits(

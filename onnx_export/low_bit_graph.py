@@ -48,7 +48,7 @@ class _LowBitGraph(GraphWriter):
         """The product x @ weight.T (+ bias) for a torch Linear's weight [out, in]."""
         rows, width = weight.shape
         if rows < BLOCK:  # a decision between a few classes, which is not worth rounding
-            return super().linear(x, name, weight, bias)
+            return self.exact_linear(x, name, weight, bias)
         y = self.op(
             "MatMulNBits",
             *(x, *self._rounded(name, weight)),

@@ -75,29 +75,29 @@ def random_generator_weights(config: GeneratorConfig = TINY_GENERATOR, seed: int
         "norm.weight": 1 + matrix(d, scale=0.1),
     }
     if c.head == "delay":
-        return weights | {
+        weights |= {
             "channel_out.weight": matrix(3, d),
             "channel_out.bias": matrix(3, scale=0.1),
             "delay_out": matrix(c.n_vq, d, c.latent, scale=d**-0.5),
             "delay_bias": matrix(c.n_vq, c.codebook, scale=0.3),
             "delay_residual": matrix(c.n_vq, c.latent, c.latent, scale=0.7),
-            "latent_out.weight": matrix(c.latent, d),
-            "latent_out.bias": matrix(c.latent, scale=0.1),
         }
-    return weights | {
-        "local_in.weight": matrix(local, d),
-        "local_pos": matrix(c.n_vq + 1, local, scale=0.3),
-        "channel_in.weight": matrix(3, local, scale=0.5),
-        "local_code_in": matrix(c.n_vq, c.latent, local, scale=c.latent**-0.5),
-        **layers("local_layers", c.local_layers, local, c.local_heads, c.local_heads, c.local_head_dim, c.local_ffn),
-        "local_norm.weight": 1 + matrix(local, scale=0.1),
-        "channel_out.weight": matrix(3, local, scale=local**-0.5),
-        "channel_out.bias": matrix(3, scale=0.1),
-        "local_out": matrix(c.n_vq, local, c.latent, scale=local**-0.5),
-        "local_bias": matrix(c.n_vq, c.codebook, scale=0.3),
-        "latent_out.weight": matrix(c.latent, d),
-        "latent_out.bias": matrix(c.latent, scale=0.1),
-    }
+    else:
+        weights |= {
+            "local_in.weight": matrix(local, d),
+            "local_pos": matrix(c.n_vq + 1, local, scale=0.3),
+            "channel_in.weight": matrix(3, local, scale=0.5),
+            "local_code_in": matrix(c.n_vq, c.latent, local, scale=c.latent**-0.5),
+            **layers(
+                "local_layers", c.local_layers, local, c.local_heads, c.local_heads, c.local_head_dim, c.local_ffn
+            ),
+            "local_norm.weight": 1 + matrix(local, scale=0.1),
+            "channel_out.weight": matrix(3, local, scale=local**-0.5),
+            "channel_out.bias": matrix(3, scale=0.1),
+            "local_out": matrix(c.n_vq, local, c.latent, scale=local**-0.5),
+            "local_bias": matrix(c.n_vq, c.codebook, scale=0.3),
+        }
+    return weights | {"latent_out.weight": matrix(c.latent, d), "latent_out.bias": matrix(c.latent, scale=0.1)}
 
 
 def random_codec_weights(config: CodecConfig = TINY_CODEC, seed: int = 0) -> Weights:

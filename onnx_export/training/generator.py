@@ -218,8 +218,7 @@ def _validate(model: Generator, recipe: _Recipe, examples: Examples) -> dict[str
 
 
 def _config(folder: WorkFolder, head: HeadKind) -> GeneratorConfig:
-    recipe = recipe_of(folder)
-    return GeneratorConfig(head=head, layers=recipe.layers)
+    return GeneratorConfig(head=head, layers=recipe_of(folder).layers)
 
 
 def _build(

@@ -85,7 +85,7 @@ class Generator(nn.Module):
             for _ in range(config.layers)
         )
         self.norm = nn.RMSNorm(d, config.eps)
-        # A regression of the whole latent, whose gradient is far less noisy than that of the codes.
+        # A regression of the whole latent; its gradient is less noisy than that of the codes, and they are drawn to it.
         self.latent_out = nn.Linear(d, config.latent)
         nn.init.normal_(self.text_table.weight, std=0.2)
         _silence(self.layers)

@@ -23,7 +23,7 @@ from .judges import Recogniser, SpeakerJudge
 from .paths import LEXICON, VOICE, WorkFolder, whole_file
 from .speech import Teacher
 from .teacher_text import spoken_by
-from .voices import ALWAYS_LIKELIEST, recipe_of
+from .voices import ALWAYS_LIKELIEST, SAMPLING, recipe_of
 from .word_errors import word_errors
 
 _SENTENCES, _SEED = 100, 40
@@ -34,7 +34,7 @@ class Setting:
     """Temperatures of layers 1-3, 4-8 and 9-32, and how many layers are made."""
 
     temperatures: tuple[float, float, float]
-    depth: int = 16
+    depth: int = SAMPLING.depth
 
     @property
     def name(self) -> str:

@@ -99,10 +99,9 @@ def test_the_trained_modules_compute_what_the_reference_computes() -> None:
 
     The reference draws codes to the latent that is foretold, and training does without.
     """
-    config = TINY_GENERATOR
     draw = np.random.default_rng(0)
-    codebooks = torch.from_numpy(draw.standard_normal((32, 1024, config.latent)).astype(np.float32))
-    generator, decoder = LocalGenerator(config, codebooks), CodecDecoder(TINY_CODEC)
+    codebooks = torch.from_numpy(draw.standard_normal((32, 1024, TINY_GENERATOR.latent)).astype(np.float32))
+    generator, decoder = LocalGenerator(TINY_GENERATOR, codebooks), CodecDecoder(TINY_CODEC)
     shaken(generator)
     shaken(decoder)
     # A pitch that leaps by octaves makes much of what single precision loses.
@@ -112,12 +111,12 @@ def test_the_trained_modules_compute_what_the_reference_computes() -> None:
     codes = torch.from_numpy(draw.integers(0, 1025, (9, 32)))
     with torch.no_grad():
         hidden = generator.backbone(text[None], codes[None])[0]
-        torch.testing.assert_close(reference.backbone_forward(w, config, text, codes), hidden)
+        torch.testing.assert_close(reference.backbone_forward(w, TINY_GENERATOR, text, codes), hidden)
         stack = codes[:1] % 1024
         channel_logits, logits = generator.local(hidden[:1], torch.tensor([1]), stack)
-        expected = reference.head_logits(w, config, hidden[0], 1, stack[0])
+        expected = reference.head_logits(w, TINY_GENERATOR, hidden[0], 1, stack[0])
         torch.testing.assert_close(expected[0], channel_logits[0], atol=1e-4, rtol=1e-4)
-        left, pull = generator.latent_out(hidden[0]), config.pull
+        left, pull = generator.latent_out(hidden[0]), TINY_GENERATOR.pull
         for layer, (one, other) in enumerate(zip(expected[1:], logits, strict=True)):
             drawn = other[0] + pull * (codebooks[layer] @ left - codebooks[layer].square().sum(1) / 2)
             torch.testing.assert_close(one, drawn, atol=1e-3, rtol=1e-3)
